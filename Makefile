@@ -1,0 +1,57 @@
+# Every target makes the virtual environment that it needs; python3 must be 3.11 or newer.
+# The environment lives in $(VENV); it is brought up to date whenever pyproject.toml changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# $CXX counts only where it names a program that exists: make itself sets it to g++ by default.
+ifeq ($(origin CXX),default)
+CXX :=
+endif
+COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) g++ clang++,$(shell command -v $(name) 2>/dev/null)))
+# Without a C++ compiler the demo uses clang from the `ziglang` wheel.
+comma := ,
+DEMO_EXTRAS := bench$(if $(COMPILER),,$(comma)compiler)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench clean
+
+help:  ## Show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.ready-demo  ## Compile ResNet-50 to C++, check it against ONNX Runtime and time both
+	$(BIN)/python -m benchmarks.demo
+
+test: $(VENV)/.ready-dev  ## Run all tests on two processes
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.ready-dev  ## Format, lint, strict types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready-dev  ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready-demo  ## Measure the models of the README's table against ONNX Runtime
+	$(BIN)/python -m benchmarks.table
+
+clean:  ## Remove the environment and everything that was made
+	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests zoo benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$(DEMO_EXTRAS)]'
+	touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@

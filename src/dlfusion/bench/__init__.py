@@ -1,0 +1,1 @@
+"""Comparing compiled models with ONNX Runtime: one pinned child process per core count, all engines interleaved."""

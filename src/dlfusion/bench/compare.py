@@ -1,0 +1,139 @@
+"""Comparing strategies with ONNX Runtime: compile here, then time everything in turns in one pinned child process."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dlfusion import driver
+from dlfusion.bench import onnx_runtime
+from dlfusion.errors import DlfusionError, InputError
+from dlfusion.machine.host import host
+from dlfusion.report.record import PEER, Comparison, Engine, Record
+
+Shapes = Mapping[str, tuple[int, ...]]
+ProgressCallback = Callable[[str, int, int], None]
+
+STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to compare: strategies and core counts to try, seconds of runs for each engine, and what else to measure."""
+
+    strategies: tuple[str, ...] = STRATEGIES
+    cores: tuple[int, ...] = (1,)
+    seconds: float = 3.0
+    memory: bool = True
+    shapes: Shapes | None = None
+    isa: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Artefact:
+    strategy: str
+    folder: Path
+    build_seconds: float
+
+
+def compare(models: Sequence[Path], chosen: Options, progress: ProgressCallback | None = None) -> Record:
+    """Measure each model on each core count.
+
+    Raises:
+        DlfusionError: a model cannot be compiled, ONNX Runtime is missing, or an engine fails while it runs.
+        InputError: more cores are asked for than this process may use.
+    """
+    available = available_cpus()
+    for cores in chosen.cores:
+        if cores > len(available):
+            raise InputError(f"--cores {cores} is more than the {len(available)} cores that this process may use")
+    peer_version = onnx_runtime.version()
+    comparisons = []
+    for model in models:
+        for cores in chosen.cores:
+            if progress is not None:
+                progress(f"measure {model.stem} on {cores}", 0, 1)
+            comparisons.append(_compare_one(model, cores, chosen, available[:cores]))
+            if progress is not None:
+                progress(f"measure {model.stem} on {cores}", 1, 1)
+    return Record(host().fingerprint, {"onnxruntime": peer_version}, chosen.seconds, tuple(comparisons))
+
+
+def available_cpus() -> tuple[int, ...]:
+    """The numbers of the CPUs that this process may use, ascending."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int]) -> Comparison:
+    with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
+        artefacts, same_plan = _compile_all(model, cores, chosen, Path(scratch))
+        job = {
+            "model": str(model),
+            "folders": {artefact.strategy: str(artefact.folder) for artefact in artefacts},
+            "cpus": list(cpus),
+            "seconds": chosen.seconds,
+        }
+        timed = _child("times", job)
+        engines = [_engine(PEER, timed)]
+        engines += [
+            replace(_engine(artefact.strategy, timed), build_seconds=artefact.build_seconds) for artefact in artefacts
+        ]
+        if chosen.memory:
+            engines = [
+                replace(engine, peak_memory_bytes=_child("memory", {**job, "engine": engine.name})["peak_bytes"])
+                for engine in engines
+            ]
+    return Comparison(model.stem, cores, tuple(engines), same_plan)
+
+
+def _compile_all(
+    model: Path, cores: int, chosen: Options, scratch: Path
+) -> tuple[tuple[_Artefact, ...], dict[str, str]]:
+    """Compile each strategy's plan; strategies whose blocks are equal share one artefact."""
+    network = driver.import_model(model, shapes=chosen.shapes)
+    artefacts: list[_Artefact] = []
+    same_plan: dict[str, str] = {}
+    first_with: dict[tuple[Any, ...], str] = {}
+    for index, strategy in enumerate(chosen.strategies):
+        plan = driver.make_plan(network, strategy=strategy, cores=cores)
+        blocks = tuple(replace(block, reason="") for block in plan.blocks)
+        if blocks in first_with:
+            same_plan[strategy] = first_with[blocks]
+            continue
+        first_with[blocks] = strategy
+        compiled = driver.compile(
+            model, cores=cores, plan=plan, shapes=chosen.shapes, isa=chosen.isa, folder=scratch / str(index)
+        )
+        artefacts.append(_Artefact(strategy, scratch / str(index), compiled.build_seconds))
+    return tuple(artefacts), same_plan
+
+
+def _engine(name: str, timed: Mapping[str, Any]) -> Engine:
+    entry = timed["engines"][name]
+    return Engine(name, tuple(entry["samples_seconds"]), largest_difference=entry["largest_difference"])
+
+
+def _child(mode: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the worker on a job; it is stopped when this process is interrupted."""
+    command = [sys.executable, "-m", "dlfusion.bench.worker", mode]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            output, errors = child.communicate(json.dumps(job))
+        finally:
+            child.kill()
+    if child.returncode != 0:
+        last = "\n".join(errors.strip().splitlines()[-8:])
+        raise DlfusionError(
+            f"the process that measures {job['model']} on {len(job['cpus'])} cores ended with status {child.returncode}:\n{last}"
+        )
+    answer: dict[str, Any] = json.loads(output)
+    return answer

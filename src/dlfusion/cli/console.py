@@ -1,0 +1,109 @@
+"""What all commands share: where text goes, how errors end a command, how progress is shown.
+
+Results go to standard output, everything else (progress, warnings, errors) to standard error, so that `--json` output
+can be piped.
+"""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from dlfusion.errors import DlfusionError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with a stage's name, how many of its units are done, and how many there are."""
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+PLAIN_WIDTH = 180
+"""Columns of a table that is not written to a terminal, where no width is known."""
+
+
+def output() -> Console:
+    """The console of results. A file or pipe gets a fixed width, a terminal its own."""
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH, highlight=False)
+
+
+def messages() -> Console:
+    """The console of progress, warnings and errors."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """Write one JSON document to standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """The command with its failures turned into exit codes: 2 for what the user can put right, 130 for Ctrl-C.
+
+    Any other exception is a bug and keeps its traceback.
+    """
+
+    @functools.wraps(command)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except DlfusionError as error:
+            messages().print(f"error: {error}", style="bold red", markup=False)
+            raise typer.Exit(EXIT_USER_ERROR) from None
+        except KeyboardInterrupt:
+            messages().print("interrupted; nothing was left half-written", markup=False)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+    return run
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
+    """A callback that shows stages as they advance: bars on a terminal, one line per finished stage elsewhere."""
+    if quiet:
+        yield _ignore
+    elif sys.stderr.isatty():
+        columns: tuple[Any, ...] = (
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=messages()) as bars:
+            yield _bars_callback(bars)
+    else:
+        yield _lines_callback(messages())
+
+
+def _ignore(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+def _bars_callback(bars: Progress) -> ProgressCallback:
+    tasks: dict[str, Any] = {}
+
+    def advance(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done, total=total)
+
+    return advance
+
+
+def _lines_callback(console: Console) -> ProgressCallback:
+    finished: set[str] = set()
+
+    def advance(stage: str, done: int, total: int) -> None:
+        if done >= total and stage not in finished:
+            finished.add(stage)
+            console.print(f"{stage}: done ({done} of {total})", markup=False)
+
+    return advance

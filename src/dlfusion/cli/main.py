@@ -1,0 +1,54 @@
+"""The `dlfusion` program: all commands by name.
+
+Heavy packages (NumPy, ONNX, the driver) are imported inside the commands that need them, so that help and errors of
+usage come at once.
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from dlfusion.cli.bench import bench
+from dlfusion.cli.compile import compile_model
+from dlfusion.cli.console import guarded
+from dlfusion.cli.doctor import doctor
+from dlfusion.cli.explain import explain
+from dlfusion.cli.ops import ops
+from dlfusion.cli.run import run
+from dlfusion.cli.version import version
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "compile": compile_model,
+    "run": run,
+    "bench": bench,
+    "explain": explain,
+    "ops": ops,
+    "doctor": doctor,
+    "version": version,
+}
+
+app = typer.Typer(
+    name="dlfusion",
+    help="Compile neural networks (ONNX) to multi-core C++ that runs fused blocks of layers depth-first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(guarded(_command))
+
+
+def main() -> None:
+    """Run the command that the arguments name; the process exits with its status."""
+    signal.signal(signal.SIGTERM, _end_cleanly)
+    app()
+
+
+def _end_cleanly(number: int, frame: FrameType | None) -> NoReturn:
+    """Let `finally` blocks run when the process is told to end: temporary files go, child processes stop."""
+    del frame
+    sys.exit(128 + number)

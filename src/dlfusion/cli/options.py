@@ -1,0 +1,74 @@
+"""Options that several commands share, each stated once, and the reading of their values."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlfusion.errors import InputError
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+Strategy = Annotated[
+    str,
+    typer.Option(
+        "--strategy", "-s", help="How the plan is chosen: baseline, all-cores, fuse-all, fixed-block or fixed-block:K."
+    ),
+]
+Cores = Annotated[
+    int | None,
+    typer.Option("--cores", min=1, help="How many cores a block may use.  [default: all this process may use]"),
+]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="Use this plan.json instead of a strategy.")
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option("--shape", metavar="NAME=N,C,H,W", help="Fix the shape of an input; may be given several times."),
+]
+IsaName = Annotated[
+    str | None, typer.Option("--isa", help="Instruction set: avx512 or avx2.  [default: the best of this CPU]")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+DEFAULT_STRATEGY = "fixed-block"
+
+
+def parse_shapes(texts: list[str] | None) -> dict[str, tuple[int, ...]] | None:
+    """`["x=1,3,224,224"]` as `{"x": (1, 3, 224, 224)}`; None if nothing was given.
+
+    Raises:
+        InputError: a text has another form, a size is not a positive integer, or an input is named twice.
+    """
+    if not texts:
+        return None
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, separator, sizes = text.rpartition("=")
+        fields = [field.strip() for field in sizes.split(",")]
+        if not separator or not name or not all(field.isascii() and field.isdigit() and int(field) for field in fields):
+            raise InputError(f"--shape {text!r} is not of the form NAME=N,C,H,W with positive sizes; example: --shape x=1,3,224,224")
+        if name in shapes:
+            raise InputError(f"--shape names input {name!r} twice: {shapes[name]} and {sizes}; give each input once")
+        shapes[name] = tuple(int(field) for field in fields)
+    return shapes
+
+
+def existing_file(path: Path, what: str) -> Path:
+    """The path, if a file stands there.
+
+    Raises:
+        InputError: nothing or a folder stands there; `what` says in the message what was expected.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, expected {what}")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist, expected {what}; check the path (relative to {os.curdir!r})")
+    return path
+
+
+def available_cores() -> int:
+    """How many cores this process may run on: its affinity where the system has one."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

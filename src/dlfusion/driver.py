@@ -1,0 +1,277 @@
+"""The compiler from end to end, and the public Python API: the one file that knows every stage and their order."""
+
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from dlfusion.errors import InputError, PlanError, VerificationError
+from dlfusion.frontend import load as load_onnx
+from dlfusion.graph.graph import Array, Port
+from dlfusion.layers.describe import describe
+from dlfusion.layers.layer import Network
+from dlfusion.machine import Machine, host
+from dlfusion.passes import clean
+from dlfusion.plan import legality
+from dlfusion.plan.plan import Plan
+from dlfusion.runtime.build import build, copy_artefact
+from dlfusion.runtime.cache import Cache
+from dlfusion.runtime.check import Verdict, compare
+from dlfusion.runtime.executable import Executable
+from dlfusion.runtime.reference import evaluate, evaluate_all
+from dlfusion.search import find_strategy
+from dlfusion.targets.cpu.isa import ISAS, Isa
+from dlfusion.targets.cpu.target import generate
+
+DEFAULT_STRATEGY = "fixed-block"
+
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with the stage's name, the steps done and the steps in all."""
+
+Model = Any  # a path, an onnx.ModelProto or an onnx_ir.Model; only the frontend knows the types of ONNX
+
+
+class CompiledModel:
+    """A compiled model: call it with NumPy arrays, save it, or ask for its plan.
+
+    `network` is None for a model that was loaded from a folder. The object owns its folder if it is a temporary one.
+    """
+
+    def __init__(
+        self, folder: Path, plan: Plan, network: Network | None = None, build_seconds: float = 0.0, *, temporary: bool = False
+    ) -> None:
+        self.folder = folder
+        self.plan = plan
+        self.network = network
+        self.build_seconds = build_seconds
+        self._executable = Executable.load(folder)
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+    def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
+        """The model's output (a tuple if there are several) for arrays in the order of its inputs.
+
+        Raises:
+            InputError: number, shape or type of the arrays does not fit.
+        """
+        outputs = self._executable(*inputs)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    @property
+    def executable(self) -> Executable:
+        """The loaded program, for measuring and inspecting."""
+        return self._executable
+
+    def outputs(self, *inputs: Array) -> tuple[Array, ...]:
+        """All outputs, always as a tuple."""
+        return self._executable(*inputs)
+
+    def profile(self, *inputs: Array) -> tuple[float, ...]:
+        """Seconds that each block of the plan takes in one run."""
+        return self._executable.profile(*inputs)[: len(self.plan.blocks)]
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Copies the artefact to `folder`: a shared library with a C interface, its sources, weights and plan."""
+        copy_artefact(self.folder, Path(folder))
+        return Path(folder)
+
+    def close(self) -> None:
+        """Frees the program's memory and threads."""
+        self._executable.close()
+
+    def __enter__(self) -> "CompiledModel":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def import_model(path_or_model: Model, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
+    """Reads an ONNX model, cleans it up and cuts it into layers.
+
+    Args:
+        path_or_model: a path, an `onnx.ModelProto` or an `onnx_ir.Model`.
+        shapes: the shapes of inputs that the model leaves open, by name.
+
+    Raises:
+        ModelError: the file cannot be read, or a shape is open.
+        UnsupportedError: operators or attributes are not supported; lists every such node.
+    """
+    fixed = {name: tuple(shape) for name, shape in shapes.items()} if shapes else None
+    return describe(clean(load_onnx(path_or_model, fixed)))
+
+
+def make_plan(
+    network: Network, strategy: str = DEFAULT_STRATEGY, cores: int | None = None, machine: Machine | None = None
+) -> Plan:
+    """The plan that a strategy makes for this machine; `cores` limits how many it may use (default: all).
+
+    Raises:
+        PlanError: there is no such strategy, or it cannot make a legal plan.
+    """
+    machine = machine or host()
+    plan = find_strategy(strategy).plan(network, machine, cores or machine.cores)
+    legality.check(network, plan)
+    return plan
+
+
+def read_plan(network: Network, path: str | os.PathLike[str]) -> Plan:
+    """A plan from a JSON file, checked against the network.
+
+    Raises:
+        PlanError: the file cannot be read, was made for another graph, or is illegal for this one.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"cannot read the plan {path}: {error}") from error
+    plan = Plan.from_json(text)
+    legality.check(network, plan)
+    return plan
+
+
+def compile(  # noqa: A001 - the API's name for it
+    path_or_model: Model,
+    *,
+    strategy: str = DEFAULT_STRATEGY,
+    cores: int | None = None,
+    plan: Plan | str | os.PathLike[str] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    isa: str | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    cache: Cache | None = None,
+    progress: ProgressCallback | None = None,
+) -> CompiledModel:
+    """Compiles an ONNX model for this machine's CPU.
+
+    Args:
+        path_or_model: a path, an `onnx.ModelProto`, an `onnx_ir.Model`, or a `Network` from `import_model`.
+        strategy: how the plan is made, if `plan` is not given.
+        cores: the most cores that a strategy may use (default: all that this process may use).
+        plan: a `Plan`, or the path of a plan's JSON file.
+        shapes: the shapes of inputs that the model leaves open, by name.
+        isa: the instruction set, `avx512` or `avx2` (default: the best that this CPU has).
+        folder: where to write the artefact (default: a temporary folder that lives as long as the result).
+        cache: where compiled objects are kept (default: the user's cache folder).
+        progress: called as the stages go on.
+
+    Raises:
+        DlfusionError: one of its kinds; the message says what failed, where, and what to do.
+    """
+    report = progress or (lambda stage, done, total: None)
+    if not isinstance(path_or_model, Network):
+        report("import", 0, 1)
+    network = path_or_model if isinstance(path_or_model, Network) else import_model(path_or_model, shapes)
+    report("plan", 0, 1)
+    if plan is None:
+        plan = make_plan(network, strategy, cores)
+    elif isinstance(plan, Plan):
+        legality.check(network, plan)
+    else:
+        plan = read_plan(network, plan)
+    report("generate", 0, 1)
+    program = generate(network, plan, choose_isa(isa))
+    report("build", 0, 1)
+    start = time.perf_counter()
+    target = build(
+        program,
+        None if folder is None else Path(folder),
+        cache=cache,
+        progress=lambda state: report("build", state.done, state.total),
+    )
+    seconds = time.perf_counter() - start
+    return CompiledModel(target, plan, network, seconds, temporary=folder is None)
+
+
+def load(folder: str | os.PathLike[str]) -> CompiledModel:
+    """Loads an artefact that `CompiledModel.save` or `dlfusion compile -o` wrote.
+
+    Raises:
+        InputError: the folder is no artefact, or this CPU lacks what it was compiled for.
+    """
+    path = Path(folder)
+    try:
+        text = (path / "plan.json").read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} is no compiled model: {error}. Make one with `dlfusion compile MODEL -o {path}`.") from error
+    return CompiledModel(path, Plan.from_json(text))
+
+
+def choose_isa(name: str | None = None) -> Isa:
+    """The instruction set of that name, or the best that this CPU has.
+
+    Raises:
+        InputError: there is no such instruction set, or this CPU has none that is supported.
+    """
+    if name is not None:
+        if name not in ISAS:
+            raise InputError(f"unknown instruction set {name!r}; supported: {', '.join(ISAS)}")
+        return ISAS[name]
+    available = host().isas
+    for candidate in ISAS.values():  # best first
+        if candidate.name in available:
+            return candidate
+    raise InputError(f"this CPU has none of the supported instruction sets: {', '.join(ISAS)}")
+
+
+def random_inputs(network: Network, seed: int = 0) -> tuple[Array, ...]:
+    """Normally distributed arrays that fit the model's inputs."""
+    generator = np.random.default_rng(seed)
+    return tuple(generator.standard_normal(port.array_shape).astype(np.float32) for port in network.graph.inputs)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first layer, in running order, whose result differs from the reference."""
+
+    layer: str
+    verdict: Verdict
+
+
+def verify(
+    compiled: CompiledModel, inputs: Sequence[Array] | None = None, expected: Sequence[Array] | None = None
+) -> Verdict:
+    """Compares the program's outputs with a reference.
+
+    Args:
+        compiled: a model that was compiled in this process.
+        inputs: the arrays to run it on (default: `random_inputs`).
+        expected: the reference outputs (default: computed with NumPy).
+
+    Raises:
+        VerificationError: the outputs differ; the message names the first layer that does.
+    """
+    network = compiled.network
+    if network is None:
+        raise InputError("only a model compiled in this process can be verified: a loaded one carries no graph")
+    inputs = random_inputs(network) if inputs is None else inputs
+    expected = evaluate(network.graph, inputs) if expected is None else expected
+    verdict = compare(compiled.outputs(*inputs), expected)
+    if not verdict.passed:
+        first = first_difference(network, compiled.plan, inputs)
+        where = f"first different in layer {first.layer}: {first.verdict}" if first else "no single layer differs"
+        raise VerificationError(f"{network.graph.name}: the compiled program's output differs from the reference: {verdict}; {where}")
+    return verdict
+
+
+def first_difference(network: Network, plan: Plan, inputs: Sequence[Array]) -> Difference | None:
+    """Runs the plan with every layer's result as an output, and finds the first that differs from the reference."""
+    graph = network.graph
+    ports = tuple(Port(layer.name, layer.output, graph.shapes[layer.output]) for layer in network.layers)
+    watched = replace(network, graph=replace(graph, outputs=ports))
+    with compile(watched, plan=replace(plan, graph_digest=watched.graph.digest)) as compiled:
+        results = dict(zip((port.value for port in ports), compiled.outputs(*inputs), strict=True))
+    expected = {value: array for value, array in evaluate_all(graph, inputs) if value in results}
+    for layer in network.layers:
+        verdict = compare([results[layer.output]], [expected[layer.output]])
+        if not verdict.passed:
+            return Difference(layer.name, verdict)
+    return None

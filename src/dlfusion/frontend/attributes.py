@@ -1,0 +1,110 @@
+"""Reads attributes of ONNX nodes, and what several operators state in the same way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir
+
+from dlfusion.frontend.context import Unsupported
+from dlfusion.ops.spatial import Padding, Pair, extent
+
+
+def integer(node: onnx_ir.Node, name: str, default: int) -> int:
+    """An integer attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_int()
+
+
+def number(node: onnx_ir.Node, name: str, default: float) -> float:
+    """A float attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_float()
+
+
+def text(node: onnx_ir.Node, name: str, default: str) -> str:
+    """A string attribute."""
+    attribute = node.attributes.get(name)
+    return default if attribute is None else attribute.as_string()
+
+
+def integers(node: onnx_ir.Node, name: str) -> tuple[int, ...] | None:
+    """A list of integers; None if the node does not have it."""
+    attribute = node.attributes.get(name)
+    return None if attribute is None else tuple(attribute.as_ints())
+
+
+def require(node: onnx_ir.Node, name: str, allowed: int | str) -> None:
+    """Rejects any value but the allowed one, which is also the default.
+
+    Raises:
+        Unsupported: the attribute has another value.
+    """
+    actual = integer(node, name, allowed) if isinstance(allowed, int) else text(node, name, allowed)
+    if actual != allowed:
+        raise Unsupported(f"{name} is {actual}; only {allowed} is supported")
+
+
+def pair(values: Sequence[int] | None, rank: int, default: int) -> Pair:
+    """Values for height and width; a one-dimensional operator runs along the height, and its width is 1."""
+    if values is None:
+        values = (default,) * rank
+    if rank == 1:
+        return (values[0], default)
+    return (values[0], values[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Sliding:
+    """How a convolution or pooling moves over the map, as the operators state it."""
+
+    kernel: Pair
+    strides: Pair
+    pads: Padding
+    dilations: Pair
+
+
+def sliding(node: onnx_ir.Node, kernel: Sequence[int], size: Sequence[int]) -> Sliding:
+    """Kernel, strides, padding and dilation of a convolution or pooling over a map of `size`.
+
+    Raises:
+        Unsupported: the operator is not one- or two-dimensional, or a pad is negative.
+    """
+    rank = len(size)
+    if rank not in (1, 2) or len(kernel) != rank:
+        raise Unsupported(f"it has {rank} spatial dimensions and a kernel of {len(kernel)}; 1 and 2 are supported")
+    strides = integers(node, "strides") or (1,) * rank
+    dilations = integers(node, "dilations") or (1,) * rank
+    mode = text(node, "auto_pad", "NOTSET")
+    if mode == "NOTSET":
+        pads = integers(node, "pads") or (0,) * (2 * rank)
+    elif mode == "VALID":
+        pads = (0,) * (2 * rank)
+    elif mode in ("SAME_UPPER", "SAME_LOWER"):
+        spans = [extent(taps, dilation) for taps, dilation in zip(kernel, dilations, strict=True)]
+        totals = [
+            max(0, (-(length // -stride) - 1) * stride + span - length)
+            for length, stride, span in zip(size, strides, spans, strict=True)
+        ]
+        pads = split_padding(totals, mode)
+    else:
+        raise Unsupported(f"auto_pad is {mode}")
+    return Sliding(pair(kernel, rank, 1), pair(strides, rank, 1), padding(pads), pair(dilations, rank, 1))
+
+
+def split_padding(totals: Sequence[int], mode: str) -> tuple[int, ...]:
+    """Padding before and after each axis; an odd rest goes to the end in SAME_UPPER, else to the beginning."""
+    small, large = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return (*small, *large) if mode == "SAME_UPPER" else (*large, *small)
+
+
+def padding(pads: Sequence[int]) -> Padding:
+    """ONNX's list, all beginnings and then all ends, as top, left, bottom, right.
+
+    Raises:
+        Unsupported: a pad is negative.
+    """
+    if min(pads) < 0:
+        raise Unsupported(f"pads are {list(pads)}; negative ones are not supported")
+    if len(pads) == 2:
+        return (pads[0], 0, pads[1], 0)
+    return (pads[0], pads[1], pads[2], pads[3])

@@ -1,0 +1,193 @@
+"""What converters of single ONNX nodes share: the graph under construction and access to a node's inputs.
+
+The graph's activations have four axes, ONNX's any number. An `Activation` therefore is a value of the graph seen under
+an ONNX shape: reshaping costs nothing until an operator needs other axes than the value has.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir
+from numpy.typing import NDArray
+
+from dlfusion.graph.graph import Array, Node
+from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.reshape import Reshape
+
+
+class Unsupported(Exception):
+    """A node cannot be converted; the message says why. Caught by the importer, which lists all such nodes."""
+
+
+class Invalid(Exception):
+    """A node contradicts ONNX's rules; the message says how. Caught by the importer, which adds the node's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A value of the graph under an ONNX shape: the same elements in the same order."""
+
+    value: str
+    shape: tuple[int, ...]
+
+
+def four_axes(shape: Sequence[int]) -> Shape:
+    """The N x C x H x W shape of an ONNX shape: missing axes at the end have size 1, surplus ones are joined."""
+    sizes = (*shape, 1, 1, 1, 1) if len(shape) < 4 else shape
+    return (sizes[0], sizes[1], sizes[2], math.prod(sizes[3:]))
+
+
+class Context:
+    """Collects the graph's nodes, constants and shapes while the ONNX nodes are converted one after another."""
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Array] = {}
+        self.shapes: dict[str, Shape] = {}
+        self._activations: dict[str, Activation] = {}
+        self._current: onnx_ir.Node | None = None
+        self._values: set[str] = set()
+        self._names: set[str] = set()
+
+    def begin(self, node: onnx_ir.Node) -> None:
+        """Says which ONNX node is converted from now on: its names are given to what is added."""
+        self._current = node
+
+    def add_input(self, name: str, shape: Sequence[int]) -> Activation:
+        """Declares a value that is fed rather than computed."""
+        value = _unique(name, self._values)
+        self.shapes[value] = four_axes(shape)
+        return self.bind(name, Activation(value, tuple(shape)))
+
+    def bind(self, name: str, activation: Activation) -> Activation:
+        """Makes an activation known as the ONNX value `name`."""
+        self._activations[name] = activation
+        return activation
+
+    def known(self, value: onnx_ir.Value) -> bool:
+        """True if the ONNX value is constant or has been computed."""
+        return value.const_value is not None or value.name in self._activations
+
+    def lookup(self, value: onnx_ir.Value) -> Activation:
+        """The activation of an ONNX value that is `known` and not constant."""
+        return self._activations[str(value.name)]
+
+    def activation(self, node: onnx_ir.Node, index: int = 0) -> Activation:
+        """The node's input `index`, which must not be constant.
+
+        Raises:
+            Unsupported: it is constant.
+            Invalid: the node has no such input.
+        """
+        value = self._input(node, index)
+        if value is None:
+            raise Invalid(f"input {index} is missing")
+        if value.const_value is not None:
+            raise Unsupported(f"its input {value.name} is constant")
+        return self.lookup(value)
+
+    def is_constant(self, node: onnx_ir.Node, index: int) -> bool:
+        """True if the node's input `index` is there and constant."""
+        value = self._input(node, index)
+        return value is not None and value.const_value is not None
+
+    def optional(self, node: onnx_ir.Node, index: int) -> NDArray[np.generic] | None:
+        """The constant that is the node's input `index`; None if the node has no such input.
+
+        Raises:
+            Unsupported: it is computed at run time.
+        """
+        value = self._input(node, index)
+        if value is None:
+            return None
+        if value.const_value is None:
+            raise Unsupported(f"its input {value.name} is computed at run time; only a constant is supported")
+        return value.const_value.numpy()
+
+    def constant(self, node: onnx_ir.Node, index: int) -> NDArray[np.generic]:
+        """As `optional`, for an input that the node must have."""
+        array = self.optional(node, index)
+        if array is None:
+            raise Invalid(f"input {index} is missing")
+        return array
+
+    def weights(self, node: onnx_ir.Node, index: int) -> Array:
+        """As `constant`, in float32.
+
+        Raises:
+            Unsupported: the constant has another type.
+        """
+        array = self.constant(node, index)
+        if array.dtype != np.float32:
+            raise Unsupported(f"its input {index} is {array.dtype}; only float32 is supported")
+        return np.asarray(array, np.float32)
+
+    def emit(
+        self,
+        operator: Operator,
+        activations: Sequence[str],
+        constants: Sequence[tuple[str, Array]] = (),
+        role: str = "",
+    ) -> str:
+        """Adds a node and returns its output's name.
+
+        Args:
+            operator: what the node computes.
+            activations: names of its activations.
+            constants: role (such as `weights`) and array of each of its constants.
+            role: what a node does that has no counterpart in the ONNX model; part of its name.
+
+        Raises:
+            Invalid: the shapes do not fit the operator.
+        """
+        current = self._current
+        if current is None:
+            raise ValueError("begin must say which ONNX node is converted")
+        origin = current.name or f"{current.op_type} of {current.outputs[0].name}"
+        output = _unique(".".join(filter(None, (str(current.outputs[0].name), role))), self._values)
+        try:
+            shape = operator.output_shape(
+                [self.shapes[name] for name in activations], [array.shape for _, array in constants]
+            )
+        except ValueError as error:
+            raise Invalid(str(error)) from error
+        names = []
+        for constant, array in constants:
+            names.append(_unique(f"{output}.{constant}", self._values))
+            self.constants[names[-1]] = array
+        name = _unique(".".join(filter(None, (origin, role))), self._names)
+        self.nodes.append(Node(name, operator, (*activations, *names), output, (origin,)))
+        self.shapes[output] = shape
+        return output
+
+    def result(
+        self, operator: Operator, activation: Activation, constants: Sequence[tuple[str, Array]] = ()
+    ) -> Activation:
+        """Applies an operator that keeps the shape, on the four axes that belong to the ONNX shape."""
+        return Activation(self.emit(operator, [self.canonical(activation)], constants), activation.shape)
+
+    def canonical(self, activation: Activation) -> str:
+        """The value with the axes that belong to its ONNX shape: N x C x H x W if that has rank 4."""
+        return self.reshaped(activation, four_axes(activation.shape))
+
+    def reshaped(self, activation: Activation, shape: Shape) -> str:
+        """The value with the given axes: itself if it has them, else a reshape of it."""
+        if self.shapes[activation.value] == shape:
+            return activation.value
+        return self.emit(Reshape(shape), [activation.value], role="reshaped")
+
+    def _input(self, node: onnx_ir.Node, index: int) -> onnx_ir.Value | None:
+        return node.inputs[index] if index < len(node.inputs) else None
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name, with a number if it is taken; from now on it is."""
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}.{number}"
+    taken.add(candidate)
+    return candidate

@@ -1,0 +1,40 @@
+"""How each ONNX operator becomes operators of the graph: one file per group of them.
+
+Each file has a table `CONVERTERS` from ONNX operator names to functions of a node and the context. A function returns
+the activation that is the node's first output, and raises `Unsupported` or `Invalid` with the reason if it cannot.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import onnx_ir
+
+from dlfusion.frontend.context import Activation, Context
+from dlfusion.frontend.operators import (
+    activation,
+    arithmetic,
+    concat,
+    convolution,
+    layout,
+    matrix,
+    normalization,
+    passthrough,
+    pooling,
+    resize,
+)
+
+Converter = Callable[[onnx_ir.Node, Context], Activation]
+
+CONVERTERS: Mapping[str, Converter] = MappingProxyType(
+    activation.CONVERTERS
+    | arithmetic.CONVERTERS
+    | concat.CONVERTERS
+    | convolution.CONVERTERS
+    | layout.CONVERTERS
+    | matrix.CONVERTERS
+    | normalization.CONVERTERS
+    | passthrough.CONVERTERS
+    | pooling.CONVERTERS
+    | resize.CONVERTERS
+)
+"""All ONNX operators that can be imported, of the default domain, with the function that converts each."""

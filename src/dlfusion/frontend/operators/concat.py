@@ -1,0 +1,41 @@
+"""Concatenation."""
+
+import math
+
+import onnx_ir
+
+from dlfusion.frontend.attributes import integer
+from dlfusion.frontend.context import Activation, Context, Invalid
+from dlfusion.ops.concat import Concat
+
+
+def concat(node: onnx_ir.Node, context: Context) -> Activation:
+    """Concat along any axis; all but the channels cost reshapes."""
+    activations = [context.activation(node, index) for index in range(len(node.inputs))]
+    first = activations[0].shape
+    axis = integer(node, "axis", 1)
+    axis += len(first) if axis < 0 else 0
+    for activation in activations:
+        if len(activation.shape) != len(first) or axis >= len(first):
+            raise Invalid(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
+    if axis == 1:
+        values = [context.canonical(activation) for activation in activations]
+    else:
+        # The same elements with the axes before `axis` as the batch, and those after it as the map.
+        values = [
+            context.reshaped(
+                activation,
+                (
+                    math.prod(activation.shape[:axis]),
+                    activation.shape[axis],
+                    math.prod(activation.shape[axis + 1 :]),
+                    1,
+                ),
+            )
+            for activation in activations
+        ]
+    total = sum(activation.shape[axis] for activation in activations)
+    return Activation(context.emit(Concat(), values), (*first[:axis], total, *first[axis + 1 :]))
+
+
+CONVERTERS = {"Concat": concat}

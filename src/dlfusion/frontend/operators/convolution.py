@@ -1,0 +1,94 @@
+"""Convolution and transposed convolution."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir
+
+from dlfusion.frontend.attributes import integer, integers, padding, pair, sliding, split_padding, text
+from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.graph.graph import Array
+from dlfusion.ops.conv import Conv
+from dlfusion.ops.conv_transpose import ConvTranspose
+from dlfusion.ops.spatial import extent
+
+
+def conv(node: onnx_ir.Node, context: Context) -> Activation:
+    """Conv with constant weights, in one or two dimensions."""
+    activation, weights = context.activation(node), context.weights(node, 1)
+    _require_rank(activation.shape, weights)
+    window = sliding(node, weights.shape[2:], activation.shape[2:])
+    operator = Conv(window.kernel, window.strides, window.pads, window.dilations, integer(node, "group", 1))
+    bias = _bias(node, context, weights.shape[0])
+    constants = [("weights", _four(weights)), ("bias", bias)]
+    return _like(context, activation, context.emit(operator, [context.canonical(activation)], constants))
+
+
+def conv_transpose(node: onnx_ir.Node, context: Context) -> Activation:
+    """ConvTranspose with constant weights, in one or two dimensions."""
+    activation, weights = context.activation(node), context.weights(node, 1)
+    _require_rank(activation.shape, weights)
+    rank = len(activation.shape) - 2
+    groups = integer(node, "group", 1)
+    output_padding = integers(node, "output_padding") or (0,) * rank
+    pads = _transposed_padding(node, activation.shape[2:], weights.shape[2:], output_padding)
+    operator = ConvTranspose(
+        pair(weights.shape[2:], rank, 1),
+        pair(integers(node, "strides"), rank, 1),
+        padding(pads),
+        pair(integers(node, "dilations"), rank, 1),
+        pair(output_padding, rank, 0),
+        groups,
+    )
+    bias = _bias(node, context, weights.shape[1] * groups)
+    constants = [("weights", _four(weights)), ("bias", bias)]
+    return _like(context, activation, context.emit(operator, [context.canonical(activation)], constants))
+
+
+def _transposed_padding(
+    node: onnx_ir.Node, size: Sequence[int], kernel: Sequence[int], output_padding: Sequence[int]
+) -> tuple[int, ...]:
+    """The crop at the beginnings and ends of all axes, which `output_shape` or `auto_pad` may state indirectly."""
+    rank = len(size)
+    strides = integers(node, "strides") or (1,) * rank
+    dilations = integers(node, "dilations") or (1,) * rank
+    mode = text(node, "auto_pad", "NOTSET")
+    wanted = integers(node, "output_shape")
+    if wanted is None:
+        if mode == "NOTSET":
+            return integers(node, "pads") or (0,) * (2 * rank)
+        if mode == "VALID":
+            return (0,) * (2 * rank)
+        wanted = tuple(length * stride for length, stride in zip(size, strides, strict=True))
+    totals = [
+        (size[axis] - 1) * strides[axis] + output_padding[axis] + extent(kernel[axis], dilations[axis]) - wanted[axis]
+        for axis in range(-rank, 0)
+    ]
+    if min(totals) < 0:
+        raise Unsupported(f"its output of {list(wanted)} is larger than what kernel and stride reach")
+    return split_padding(totals, mode)
+
+
+def _require_rank(shape: Sequence[int], weights: Array) -> None:
+    if len(shape) not in (3, 4):
+        raise Unsupported(f"its input is {tuple(shape)}; only 1 and 2 spatial dimensions are supported")
+    if weights.ndim != len(shape):
+        raise Invalid(f"weights of shape {weights.shape} do not fit an input of shape {tuple(shape)}")
+
+
+def _bias(node: onnx_ir.Node, context: Context, channels: int) -> Array:
+    if context.optional(node, 2) is None:
+        return np.zeros(channels, np.float32)
+    return context.weights(node, 2)
+
+
+def _four(weights: Array) -> Array:
+    return weights if weights.ndim == 4 else weights[..., None]
+
+
+def _like(context: Context, activation: Activation, value: str) -> Activation:
+    """The value under a shape of as many axes as the activation has."""
+    return Activation(value, tuple(context.shapes[value][: len(activation.shape)]))
+
+
+CONVERTERS = {"Conv": conv, "ConvTranspose": conv_transpose}

@@ -1,0 +1,106 @@
+"""Pooling, over windows and over whole maps."""
+
+import onnx_ir
+
+from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
+from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.ops.average_pool import AveragePool
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.max_pool import MaxPool
+from dlfusion.ops.operator import Operator
+from dlfusion.ops.spatial import Pair, ceil_mode_excess
+
+
+def max_pool(node: onnx_ir.Node, context: Context) -> Activation:
+    """MaxPool; ceil mode becomes padding."""
+    activation = context.activation(node)
+    window = _window(node, activation)
+    rows, columns = _excess(node, context, activation, window)
+    top, left, bottom, right = window.pads
+    pads = (top, left, bottom + rows, right + columns)
+    return _pooled(context, activation, MaxPool(window.kernel, window.strides, pads, window.dilations))
+
+
+def average_pool(node: onnx_ir.Node, context: Context) -> Activation:
+    """AveragePool."""
+    activation = context.activation(node)
+    window = _window(node, activation)
+    if window.dilations != (1, 1):
+        raise Unsupported(f"dilations are {list(window.dilations)}; only 1 is supported")
+    excess = _excess(node, context, activation, window)
+    counts = bool(integer(node, "count_include_pad", 0))
+    return _pooled(context, activation, AveragePool(window.kernel, window.strides, window.pads, excess, counts))
+
+
+def global_average_pool(node: onnx_ir.Node, context: Context) -> Activation:
+    """GlobalAveragePool."""
+    return _global(context, context.activation(node), GlobalAveragePool(), True)
+
+
+def global_max_pool(node: onnx_ir.Node, context: Context) -> Activation:
+    """GlobalMaxPool."""
+    return _global(context, context.activation(node), GlobalMaxPool(), True)
+
+
+def reduce_mean(node: onnx_ir.Node, context: Context) -> Activation:
+    """ReduceMean over the whole map."""
+    return _global(context, _reduced(node, context), GlobalAveragePool(), bool(integer(node, "keepdims", 1)))
+
+
+def reduce_max(node: onnx_ir.Node, context: Context) -> Activation:
+    """ReduceMax over the whole map."""
+    return _global(context, _reduced(node, context), GlobalMaxPool(), bool(integer(node, "keepdims", 1)))
+
+
+def _window(node: onnx_ir.Node, activation: Activation) -> Sliding:
+    kernel = integers(node, "kernel_shape")
+    if kernel is None:
+        raise Invalid("the attribute kernel_shape is missing")
+    return sliding(node, kernel, activation.shape[2:])
+
+
+def _excess(node: onnx_ir.Node, context: Context, activation: Activation, window: Sliding) -> Pair:
+    if not integer(node, "ceil_mode", 0):
+        return (0, 0)
+    height, width = context.shapes[context.canonical(activation)][2:]
+    top, left, bottom, right = window.pads
+    return (
+        ceil_mode_excess(height, window.kernel[0], window.strides[0], window.dilations[0], top, bottom),
+        ceil_mode_excess(width, window.kernel[1], window.strides[1], window.dilations[1], left, right),
+    )
+
+
+def _pooled(context: Context, activation: Activation, operator: Operator) -> Activation:
+    value = context.emit(operator, [context.canonical(activation)])
+    return Activation(value, tuple(context.shapes[value][: len(activation.shape)]))
+
+
+def _reduced(node: onnx_ir.Node, context: Context) -> Activation:
+    """The node's input, if exactly its map is reduced."""
+    activation = context.activation(node)
+    rank = len(activation.shape)
+    axes = integers(node, "axes")
+    if axes is None:
+        array = context.optional(node, 1)
+        axes = None if array is None else tuple(int(axis) for axis in array.reshape(-1))
+    if rank < 3 or axes is None or {axis % rank for axis in axes} != set(range(2, rank)):
+        raise Unsupported(f"it reduces axes {axes} of {activation.shape}; only all after the channels are supported")
+    return activation
+
+
+def _global(context: Context, activation: Activation, operator: Operator, keep: bool) -> Activation:
+    if len(activation.shape) < 3:
+        raise Invalid(f"its input of shape {activation.shape} has no map")
+    value = context.emit(operator, [context.canonical(activation)])
+    return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2 if keep else 0)))
+
+
+CONVERTERS = {
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average_pool,
+    "GlobalMaxPool": global_max_pool,
+    "ReduceMean": reduce_mean,
+    "ReduceMax": reduce_max,
+}

@@ -1,0 +1,141 @@
+"""Fixes the inputs' shapes, folds constants and simplifies, all on the ONNX model itself."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+
+import onnx_ir
+import onnx_ir.passes.common
+from onnxscript.optimizer import fold_constants_ir
+from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter.rules import common as rules
+
+from dlfusion.errors import ModelError, UnsupportedError
+
+KEEP_QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
+"""Not folded, so that a quantized model is reported by its operators' names."""
+
+RULES = (
+    rules.no_op_cast_rule,
+    rules.no_op_expand_rule,
+    rules.no_op_transpose_rule,
+    rules.transpose_transpose_rule,
+)
+"""onnxscript's rules for what has no counterpart in our graph. Those that fuse named operators are passes of ours: they
+keep the names of all nodes that a fused one came from."""
+
+OLDEST_OPSET = 7
+
+
+def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Changes `model` until it has static inputs, no constant computations and no functions.
+
+    Args:
+        model: changed in place.
+        shapes: for inputs by name, the whole shape.
+
+    Raises:
+        ModelError: an input's shape stays open, or `shapes` does not fit the model.
+        UnsupportedError: the operator set is too old, or an input is not float32.
+    """
+    _require_opset(model)
+    graph = model.graph
+    # Up to IR version 3 every initializer was declared as an input too, so that callers could replace it.
+    constants = [value for value in graph.inputs if value.is_initializer()]
+    for value in constants:
+        graph.inputs.remove(value)
+    _fix_inputs(graph, shapes)
+    _forget_shapes(graph)
+    onnx_ir.passes.common.InlinePass()(model)
+    try:
+        graph.sort()
+    except ValueError as error:
+        raise ModelError(f"the model's nodes depend on one another in a circle: {error}") from error
+    onnx_ir.passes.common.RemoveUnusedNodesPass()(model)
+    _fold(model)
+    if any(node.op_type in ("Cast", "Expand", "Transpose") for node in graph):
+        RewritePass(RULES)(model)
+        onnx_ir.passes.common.RemoveUnusedNodesPass()(model)
+
+
+def _require_opset(model: onnx_ir.Model) -> None:
+    opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx"))
+    if opset is not None and opset < OLDEST_OPSET:
+        raise UnsupportedError(
+            f"the model uses operator set {opset}; {OLDEST_OPSET} is the oldest supported. "
+            "Convert it with onnx.version_converter or export it again."
+        )
+
+
+def _fix_inputs(graph: onnx_ir.Graph, shapes: Mapping[str, Sequence[int]]) -> None:
+    names = [str(value.name) for value in graph.inputs]
+    for name in shapes:
+        if name not in names:
+            raise ModelError(f"a shape is given for {name}, but the model's inputs are: {', '.join(names) or 'none'}")
+    wrong = [
+        f"input {value.name} is {value.dtype.name if value.dtype else 'no tensor'}"
+        for value in graph.inputs
+        if value.dtype != onnx_ir.DataType.FLOAT
+    ]
+    if wrong:
+        raise UnsupportedError("only float32 inputs are supported, but " + "; ".join(wrong))
+    for value in graph.inputs:
+        value.shape = onnx_ir.Shape(_input_shape(value, shapes.get(str(value.name))))
+
+
+def _input_shape(value: onnx_ir.Value, given: Sequence[int] | None) -> tuple[int, ...]:
+    declared = None if value.shape is None else tuple(_size(size) for size in value.shape)
+    text = "of unknown rank" if declared is None else " x ".join(str(size) for size in declared) or "a scalar"
+    if given is None:
+        if declared is None or not all(isinstance(size, int) for size in declared):
+            example = ",".join(str(size) if isinstance(size, int) else "1" for size in declared or (1, 3, 224, 224))
+            raise ModelError(
+                f"input {value.name} has open dimensions: it is {text}. "
+                f"Give its whole shape, such as --shape {value.name}={example}"
+            )
+        return tuple(size for size in declared if isinstance(size, int))
+    fits = declared is None or (
+        len(declared) == len(given)
+        and all(not isinstance(size, int) or size == wanted for size, wanted in zip(declared, given, strict=True))
+    )
+    if not fits or min(given, default=1) < 1:
+        raise ModelError(f"input {value.name} is {text}; the shape {','.join(map(str, given))} does not fit it")
+    return tuple(given)
+
+
+def _size(size: int | onnx_ir.SymbolicDim) -> int | str:
+    """A dimension's size, or its name; exporters also write 0 or -1 for a size they do not know."""
+    if isinstance(size, int):
+        return size if size > 0 else "?"
+    return size.value or "?"
+
+
+def _forget_shapes(graph: onnx_ir.Graph) -> None:
+    """Drops the shapes stored for intermediate values: they hold for the sizes the model was exported with."""
+    for node in graph.all_nodes():
+        for output in node.outputs:
+            output.shape = None
+
+
+def _fold(model: onnx_ir.Model) -> None:
+    """Folds what can be folded, whatever its size, inferring shapes node by node on the way."""
+
+    def should_fold(node: onnx_ir.Node) -> bool | None:
+        return None if node.op_type in KEEP_QUANTIZED else True
+
+    logger = logging.getLogger("onnxscript")
+    level = logger.level
+    # It warns of every node with several outputs that it does not fold; we report what we cannot convert ourselves.
+    logger.setLevel(logging.ERROR)
+    try:
+        fold_constants_ir(
+            model,
+            onnx_shape_inference=True,
+            input_size_limit=sys.maxsize,
+            output_size_limit=sys.maxsize,
+            should_fold=should_fold,
+        )
+    except Exception as error:  # NumPy or protobuf errors of a node that does not compute
+        raise ModelError(f"a constant of the model cannot be computed: {error}") from error
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""The model as data, and a builder for it."""

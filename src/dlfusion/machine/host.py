@@ -1,0 +1,81 @@
+"""What can be found out about the machine that this program runs on."""
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+from dlfusion.machine.machine import Machine
+
+# The processor flags that code for an instruction set relies on, best set first.
+_ISA_FLAGS = {
+    "avx512": frozenset({"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma", "avx2"}),
+    "avx2": frozenset({"avx2", "fma"}),
+}
+
+_SIZE_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+@cache
+def host() -> Machine:
+    """The machine under this process: cores that it may use, instruction sets and caches. Rates stay unknown."""
+    return read_machine(Path("/"), usable_cores())
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on: its affinity, further limited by a container's processor quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota_cores(Path("/"))
+    return allowed if quota is None else max(1, min(allowed, quota))
+
+
+def read_machine(root: Path, cores: int) -> Machine:
+    """The machine that the Linux files below `root` (`proc`, `sys`) describe; missing files leave facts unknown."""
+    processor = _first_processor(root / "proc/cpuinfo")
+    flags = set(processor.get("flags", "").split())
+    caches = _caches(root / "sys/devices/system/cpu/cpu0/cache")
+    name = processor.get("model name") or platform.processor() or platform.machine() or "unknown processor"
+    return Machine(
+        name=name,
+        cores=cores,
+        isas=tuple(isa for isa, needed in _ISA_FLAGS.items() if needed <= flags),
+        l1_bytes=caches.get((1, "Data")),
+        l2_bytes=caches.get((2, "Unified")),
+        l3_bytes=caches.get((3, "Unified")),
+    )
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _first_processor(path: Path) -> dict[str, str]:
+    """The `key : value` lines of the first processor."""
+    entries: dict[str, str] = {}
+    for line in (_read(path) or "").splitlines():
+        key, colon, value = line.partition(":")
+        if not colon:
+            break
+        entries[key.strip()] = value.strip()
+    return entries
+
+
+def _caches(folder: Path) -> dict[tuple[int, str], int]:
+    """Bytes by level and type (`Data`, `Instruction`, `Unified`)."""
+    caches: dict[tuple[int, str], int] = {}
+    for entry in sorted(folder.glob("index*")):
+        level, kind, size = (_read(entry / name) for name in ("level", "type", "size"))
+        if level and kind and size and size[:-1].isdigit() and size[-1] in _SIZE_UNITS:
+            caches[int(level), kind] = int(size[:-1]) * _SIZE_UNITS[size[-1]]
+    return caches
+
+
+def _quota_cores(root: Path) -> int | None:
+    """Whole processors that the control group grants, at least one; None without a limit."""
+    words = (_read(root / "sys/fs/cgroup/cpu.max") or "").split()
+    if len(words) != 2 or not all(word.isdigit() for word in words) or int(words[1]) == 0:
+        return None
+    return max(1, int(words[0]) // int(words[1]))

@@ -1,0 +1,38 @@
+"""A device as numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What plans and estimates need to know of a device; None means that it is not known.
+
+    Attributes:
+        name: the processor's own name.
+        cores: cores that may be used.
+        isas: instruction sets that code can be generated for, best first.
+        l1_bytes: first-level data cache of one core.
+        l2_bytes: second-level cache of one core.
+        l3_bytes: third-level cache that all cores share.
+        peak_operations_per_second: float32 operations of one core, a multiply-accumulate counting as two.
+        l3_bytes_per_second: what one core reads from the third-level cache.
+        memory_bytes_per_second: what all cores together read from main memory.
+    """
+
+    name: str
+    cores: int
+    isas: tuple[str, ...] = ()
+    l1_bytes: int | None = None
+    l2_bytes: int | None = None
+    l3_bytes: int | None = None
+    peak_operations_per_second: float | None = None
+    l3_bytes_per_second: float | None = None
+    memory_bytes_per_second: float | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What a plan is tied to: name, cores, instruction sets and caches, in parts divided by `; `."""
+        parts = [self.name, f"{self.cores} cores", f"isa {' '.join(self.isas) or 'unknown'}"]
+        for label, size in (("L1", self.l1_bytes), ("L2", self.l2_bytes), ("L3", self.l3_bytes)):
+            parts.append(f"{label} {size // 1024} KiB" if size is not None else f"{label} unknown")
+        return "; ".join(parts)

@@ -1,0 +1,1 @@
+"""What operators mean: one operator, one file, found by its name."""

@@ -1,0 +1,1 @@
+"""Tables from plans and from measurements that others made; never measures."""

@@ -1,0 +1,37 @@
+"""Numbers as people read them: each with its unit, to three digits or so."""
+
+
+def bytes_text(count: float) -> str:
+    """A number of bytes in the largest of B, KiB, MiB and GiB that leaves at least one before the point.
+
+    >>> bytes_text(355_632)
+    '347.3 KiB'
+    """
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as milliseconds without the unit: two decimals under 100 ms, one from there on.
+
+    >>> milliseconds(0.0123456)
+    '12.35'
+    """
+    value = seconds * 1e3
+    return f"{value:.2f}" if value < 100 else f"{value:.1f}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal: 0.125 is `12.5 %`."""
+    return f"{share * 100:.1f} %"
+
+
+def operations_text(count: float) -> str:
+    """Arithmetic operations in MOP or GOP; a multiply-accumulate counts as two.
+
+    >>> operations_text(8_178_368_512)
+    '8.18 GOP'
+    """
+    return f"{count / 1e9:.2f} GOP" if count >= 1e9 else f"{count / 1e6:.2f} MOP"

@@ -1,0 +1,304 @@
+"""From a program to a folder that runs without Python: shared library, C header, weights, sources, description.
+
+model.so       the compiled model, with the C interface of dlfusion.h
+dlfusion.h     that interface
+weights.bin    the packed weights, mapped into memory by model.so
+model.json     ports, instruction set, cores, compiler, flags, digests
+sources/       the C++ files
+include/       the headers they include
+plan.json      and other documents of the program
+"""
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+from dlfusion.errors import BuildError
+from dlfusion.runtime.cache import Cache, open_cache
+from dlfusion.runtime.program import Program, Unit
+from dlfusion.runtime.toolchain import (
+    COMMON_FLAGS,
+    DEFAULT_TIMEOUT_SECONDS,
+    LINK_FLAGS,
+    Compiler,
+    ProcessGroup,
+    compile_command,
+    error_tail,
+    find_compiler,
+    link_command,
+)
+
+LIBRARY_FILE = "model.so"
+HEADER_FILE = "dlfusion.h"
+WEIGHTS_FILE = "weights.bin"
+DESCRIPTION_FILE = "model.json"
+SOURCE_FOLDER = "sources"
+INCLUDE_FOLDER = "include"
+
+_REPLACE_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a build is: `done` of `total` steps, and the step that has just ended."""
+
+    done: int
+    total: int
+    step: str
+    from_cache: bool
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+def build(
+    program: Program,
+    folder: Path | None = None,
+    *,
+    cache: Cache | None = None,
+    jobs: int | None = None,
+    progress: ProgressCallback | None = None,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+) -> Path:
+    """Compile a program; returns the folder of the finished artefact.
+
+    The folder appears when it is complete; whatever happens before leaves nothing. An older artefact at the same place
+    is replaced. Without a folder it is a temporary one that belongs to the caller. `jobs` compilers run at once, as
+    many as the process has CPUs if not given; `timeout_seconds` limits each of them.
+
+    Raises:
+        BuildError: No compiler works, it fails or takes too long, or the folder is in use for something else.
+    """
+    cache = open_cache() if cache is None else cache
+    compiler = find_compiler(cache)
+    staging = _staging_folder(folder)
+    try:
+        _write_files(program, staging)
+        library = _Builder(program, compiler, cache, staging, jobs, progress, timeout_seconds).library()
+        shutil.copyfile(library, staging / LIBRARY_FILE)
+        _write_text(staging / DESCRIPTION_FILE, json.dumps(_description(program, compiler), indent=2) + "\n")
+        cache.prune()
+        if folder is None:
+            return staging
+        staging.chmod(0o755)  # folders made by tempfile are readable by their owner alone
+        _replace_folder(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return folder
+
+
+def copy_artefact(source: Path, folder: Path) -> None:
+    """Copy a built artefact to another place, all or nothing, replacing an older artefact there."""
+    staging = _staging_folder(folder)
+    try:
+        shutil.copytree(source, staging, dirs_exist_ok=True)
+        staging.chmod(0o755)
+        _replace_folder(staging, folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+class _Builder:
+    """One run of the compiler over a program's units."""
+
+    def __init__(
+        self,
+        program: Program,
+        compiler: Compiler,
+        cache: Cache,
+        staging: Path,
+        jobs: int | None,
+        progress: ProgressCallback | None,
+        timeout_seconds: float,
+    ) -> None:
+        self._compiler = compiler
+        self._cache = cache
+        self._staging = staging
+        self._jobs = jobs or len(os.sched_getaffinity(0))
+        self._progress = progress
+        self._timeout_seconds = timeout_seconds
+        # Units that differ in nothing but their name are compiled once.
+        self._units = {self._unit_key(program, unit): unit for unit in program.units}
+        self._done = 0
+
+    def library(self) -> Path:
+        """The linked library in the cache, made if it is not there."""
+        key = _digest("link", self._compiler.version, *self._compiler.command, *LINK_FLAGS, *self._units)
+        found = self._cache.find(key, ".so")
+        if found is not None:
+            for unit in self._units.values():
+                self._report(unit.name, from_cache=True)
+            self._report(LIBRARY_FILE, from_cache=True)
+            return found
+        objects, reused = self._objects()
+        try:
+            return self._link(key, objects)
+        except BuildError:
+            if not reused:
+                raise
+        # An object in the cache may be damaged (a full disk, a crash of the machine): compile those again, once.
+        for object_key in reused:
+            self._cache.remove(object_key, ".o")
+        self._done = 0
+        objects, _ = self._objects()
+        return self._link(key, objects)
+
+    def _objects(self) -> tuple[list[Path], list[str]]:
+        """All units' objects in the units' order, and the keys of those that the cache had already."""
+        objects = {key: self._cache.find(key, ".o") for key in self._units}
+        reused = [key for key, path in objects.items() if path is not None]
+        for key in reused:
+            self._report(self._units[key].name, from_cache=True)
+        objects |= self._compile_all([key for key in objects if key not in reused])
+        return [path for path in objects.values() if path is not None], reused
+
+    def _compile_all(self, keys: list[str]) -> dict[str, Path]:
+        """Compile units side by side; if one fails or the user interrupts, none is left running."""
+        group = ProcessGroup()
+        with ThreadPoolExecutor(max(1, self._jobs)) as executor:
+            futures: dict[Future[Path], str] = {executor.submit(self._compile, key, group): key for key in keys}
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    self._report(self._units[futures[future]].name, from_cache=False)
+            except BaseException:
+                group.end()
+                executor.shutdown(wait=True, cancel_futures=True)
+                raise
+        return {key: future.result() for future, key in futures.items()}
+
+    def _compile(self, key: str, group: ProcessGroup) -> Path:
+        unit = self._units[key]
+        temporary = self._cache.temporary_path(key, ".o")
+        command = compile_command(self._compiler, unit.flags, f"{SOURCE_FOLDER}/{unit.name}", str(temporary))
+        self._run(command, group, temporary, f"cannot compile {unit.name}")
+        return self._cache.keep(temporary, key, ".o")
+
+    def _link(self, key: str, objects: list[Path]) -> Path:
+        temporary = self._cache.temporary_path(key, ".so")
+        command = link_command(self._compiler, [str(path) for path in objects], str(temporary))
+        self._run(command, ProcessGroup(), temporary, f"cannot link {LIBRARY_FILE}")
+        self._report(LIBRARY_FILE, from_cache=False)
+        return self._cache.keep(temporary, key, ".so")
+
+    def _run(self, command: tuple[str, ...], group: ProcessGroup, target: Path, failure: str) -> None:
+        """Run a compiler that writes `target`; if it fails, the target is gone and the error has its text."""
+        try:
+            status, text = group.run(command, self._staging, self._timeout_seconds)
+            if status == 0 and target.exists():
+                return
+            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            command_text = shlex.join(command)
+            raise BuildError(f"{failure}: the compiler {ended}\n{error_tail(text)}\nThe command was: {command_text}")
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+    def _unit_key(self, program: Program, unit: Unit) -> str:
+        """Digest of all that decides the unit's object: text, headers, flags, compiler."""
+        headers = [text for name in program.included(unit) for text in (name, program.headers[name])]
+        command = (*self._compiler.command, *COMMON_FLAGS, *unit.flags)
+        return _digest("compile", self._compiler.version, *command, unit.text, *headers)
+
+    def _report(self, step: str, from_cache: bool) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(Progress(self._done, len(self._units) + 1, step, from_cache))
+
+
+def _digest(*texts: str) -> str:
+    """SHA-256 of texts; where one ends and the next begins counts."""
+    state = hashlib.sha256()
+    for text in texts:
+        content = text.encode()
+        state.update(f"{len(content)}:".encode())
+        state.update(content)
+    return state.hexdigest()
+
+
+def _write_files(program: Program, folder: Path) -> None:
+    """Everything of the artefact that is known before the compiler runs."""
+    (folder / SOURCE_FOLDER).mkdir()
+    (folder / INCLUDE_FOLDER).mkdir()
+    for unit in program.units:
+        _write_text(folder / SOURCE_FOLDER / unit.name, unit.text)
+    for name in sorted({name for unit in program.units for name in program.included(unit)}):
+        _write_text(folder / INCLUDE_FOLDER / name, program.headers[name])
+    _write_text(folder / HEADER_FILE, program.headers[HEADER_FILE])
+    for name, text in program.documents.items():
+        _write_text(folder / name, text)
+    program.weights.tofile(folder / WEIGHTS_FILE)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _description(program: Program, compiler: Compiler) -> Mapping[str, object]:
+    """What model.json says: the same for the same program and compiler."""
+    return {
+        "name": program.name,
+        "dlfusion": package_version(),
+        "inputs": [asdict(port) for port in program.inputs],
+        "outputs": [asdict(port) for port in program.outputs],
+        "isa": program.isa,
+        "cores": program.cores,
+        "compiler": compiler.description,
+        "flags": list(COMMON_FLAGS),
+        "link_flags": list(LINK_FLAGS),
+        "sources": {unit.name: list(unit.flags) for unit in program.units},
+        "weights_bytes": program.weights.nbytes,
+        "weights_sha256": program.weights_sha256,
+    }
+
+
+def package_version() -> str:
+    """DLFusion's version as installed; `source` if it runs from a folder that is not installed."""
+    try:
+        return metadata.version("dlfusion")
+    except metadata.PackageNotFoundError:
+        return "source"
+
+
+def _staging_folder(folder: Path | None) -> Path:
+    """A new folder that can be renamed to `folder`, or a temporary one if that is None."""
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="dlfusion-model-"))
+    if folder.exists() and not _is_replaceable(folder):
+        raise BuildError(f"{folder} exists and is not a compiled model: remove it or choose another folder")
+    try:
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent))
+    except OSError as error:
+        raise BuildError(f"cannot write to {folder.absolute().parent}: {error.strerror}") from error
+
+
+def _is_replaceable(folder: Path) -> bool:
+    """Whether nothing is lost if an artefact takes this folder's place."""
+    return folder.is_dir() and ((folder / DESCRIPTION_FILE).is_file() or not any(folder.iterdir()))
+
+
+def _replace_folder(staging: Path, folder: Path) -> None:
+    """Rename `staging` to `folder`; what is there now goes away. Another process may do the same at the same time."""
+    for _ in range(_REPLACE_ATTEMPTS):
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=staging.parent))
+        try:
+            if folder.exists():
+                folder.rename(old)
+            staging.rename(folder)
+            return
+        except OSError as error:
+            failure = error
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+    raise BuildError(f"cannot put the compiled model at {folder}: {failure.strerror}")

@@ -1,0 +1,234 @@
+"""The C++ compiler: found, tried out, and called with a time limit."""
+
+import hashlib
+import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlfusion.errors import BuildError
+from dlfusion.runtime.cache import Cache
+
+COMMON_FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fvisibility-inlines-hidden",
+    "-fno-math-errno",
+    "-ffp-contract=fast",
+)
+"""Flags of every file. Products may be contracted into fused multiply-adds; sums are never reordered."""
+
+LINK_FLAGS = ("-shared", "-pthread", "-Wl,-z,defs")
+"""Flags of the shared library; a symbol that no file defines is an error."""
+
+DEFAULT_TIMEOUT_SECONDS = 300.0
+_VERSION_TIMEOUT_SECONDS = 60.0
+_ERROR_TEXT_LINES = 30
+
+# What a compiler must be able to do: the language version, threads, vector extensions, a shared library.
+_TRIAL_TEXT = """#include <condition_variable>
+#include <thread>
+typedef float Vector __attribute__((vector_size(16)));
+std::mutex mutex;
+extern "C" void dlfusion_trial(Vector* sum) {
+  std::thread worker([=] { *sum += *sum; });
+  worker.join();
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A C++ compiler that works: how to call it, and the text by which objects made with it are told apart."""
+
+    command: tuple[str, ...]
+    version: str
+
+    @property
+    def description(self) -> str:
+        """The first line of the version text, for people."""
+        return self.version.splitlines()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A command that may be a compiler, and where it comes from."""
+
+    source: str
+    command: tuple[str, ...]
+
+
+class ProcessGroup:
+    """The compilers that one build has running, so that a failure or Ctrl-C can end them all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._ended = False
+
+    def run(self, command: Sequence[str], folder: Path, timeout_seconds: float) -> tuple[int, str]:
+        """Run a command in a folder; return its exit status and everything it printed.
+
+        Raises:
+            BuildError: It cannot be started, takes longer than the limit, or the group has been ended.
+        """
+        process = self._start(command, folder)
+        try:
+            text, _ = process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            process.communicate()
+            raise BuildError(
+                f"the compiler did not finish within {timeout_seconds:g} s: {shlex.join(command)}\n"
+                "Try it by hand, or choose another compiler with the environment variable CXX."
+            ) from None
+        except BaseException:
+            _kill(process)
+            process.communicate()
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return process.returncode, text
+
+    def end(self) -> None:
+        """Kill all that runs; whatever is started later fails at once."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                _kill(process)
+
+    def _start(self, command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
+        with self._lock:
+            if self._ended:
+                raise BuildError(f"the build was stopped before: {shlex.join(command)}")
+            try:
+                # A session of its own: Ctrl-C reaches only this process, which then ends the compilers itself.
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,
+                    env={**os.environ, "LC_ALL": "C"},
+                )
+            except OSError as error:
+                raise BuildError(f"cannot start {shlex.join(command)}: {error.strerror}") from error
+            self._running.add(process)
+            return process
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """End a process and those it started (a compiler driver runs others)."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+
+
+def find_compiler(cache: Cache, environment: Mapping[str, str] = os.environ) -> Compiler:
+    """The first compiler that works: $CXX if it is set, else g++, clang++, and the `ziglang` package.
+
+    That a compiler works is remembered in the cache, for this command and version.
+
+    Raises:
+        BuildError: None works, or the one in $CXX does not; the message lists what was tried and how it failed.
+    """
+    failures = []
+    for candidate in _candidates(environment):
+        try:
+            return _try_out(candidate, cache)
+        except BuildError as error:
+            failures.append(f"  {candidate.source}: {error}")
+    chosen = environment.get("CXX", "").strip()
+    advice = (
+        f"Correct the environment variable CXX (now {chosen!r}) or unset it to let DLFusion look for a compiler."
+        if chosen
+        else "Install g++ or clang++ (Debian, Ubuntu: apt install g++), or run: pip install ziglang"
+    )
+    raise BuildError("\n".join(("no C++ compiler works; tried:", *failures, advice)))
+
+
+def _candidates(environment: Mapping[str, str]) -> list[_Candidate]:
+    """What may be a compiler, best first. A compiler that the user names is the only one."""
+    chosen = environment.get("CXX", "").strip()
+    if chosen:
+        return [_Candidate(f"CXX={chosen}", tuple(shlex.split(chosen)))]
+    found = [_Candidate(name, (name,)) for name in ("g++", "clang++")]
+    specification = importlib.util.find_spec("ziglang")
+    if specification is not None and specification.origin is not None:
+        zig = Path(specification.origin).parent / "zig"
+        # Without a stated CPU, zig would compile every file for the CPU it runs on; it checks for undefined behaviour
+        # unless told not to.
+        options = ("c++", "-mcpu=baseline", "-fno-sanitize=undefined")
+        found.append(_Candidate("python -m ziglang", (str(zig), *options)))
+    else:
+        found.append(_Candidate("python -m ziglang", ("ziglang",)))
+    return found
+
+
+def _try_out(candidate: _Candidate, cache: Cache) -> Compiler:
+    """The candidate as a compiler; raises BuildError with what is wrong with it."""
+    program = shutil.which(candidate.command[0])
+    if program is None:
+        raise BuildError("not installed")
+    command = (program, *candidate.command[1:])
+    group = ProcessGroup()
+    status, version = group.run((*command, "--version"), Path.cwd(), _VERSION_TIMEOUT_SECONDS)
+    if status != 0 or not version.strip():
+        raise BuildError(f"`{shlex.join(command)} --version` ended with status {status}: {error_tail(version)}")
+    compiler = Compiler(command, version.strip())
+
+    key = hashlib.sha256("\n".join(("trial", *command, version, _TRIAL_TEXT)).encode()).hexdigest()
+    if cache.find(key, ".ok") is None:
+        with tempfile.TemporaryDirectory(prefix="dlfusion-trial-") as folder:
+            _compile_trial(compiler, Path(folder), group)
+        cache.write(key, ".ok", b"works\n")
+    return compiler
+
+
+def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup) -> None:
+    """Make a small shared library; raises BuildError if that fails."""
+    (folder / "trial.cpp").write_text(_TRIAL_TEXT, encoding="utf-8")
+    commands = (
+        compile_command(compiler, (), "trial.cpp", "trial.o"),
+        link_command(compiler, ("trial.o",), "trial.so"),
+    )
+    for command in commands:
+        status, text = group.run(command, folder, DEFAULT_TIMEOUT_SECONDS)
+        if status != 0:
+            raise BuildError(f"a small test program fails ({shlex.join(command)}): {error_tail(text)}")
+
+
+def compile_command(compiler: Compiler, flags: Sequence[str], source: str, target: str) -> tuple[str, ...]:
+    """The command that compiles one file; headers are in `include` of the folder it runs in."""
+    return (*compiler.command, *COMMON_FLAGS, *flags, "-Iinclude", "-c", source, "-o", target)
+
+
+def link_command(compiler: Compiler, objects: Sequence[str], target: str) -> tuple[str, ...]:
+    """The command that links objects into a shared library."""
+    return (*compiler.command, *LINK_FLAGS, *objects, "-o", target)
+
+
+def error_tail(text: str) -> str:
+    """The first error in a compiler's output and the last lines, at most about thirty lines."""
+    lines = text.strip().splitlines()
+    if len(lines) <= _ERROR_TEXT_LINES:
+        return "\n".join(lines)
+    first = next((index for index, line in enumerate(lines) if "error" in line), 0)
+    half = _ERROR_TEXT_LINES // 2
+    head = lines[first : first + half]
+    rest = lines[max(first + half, len(lines) - half) :]
+    return "\n".join((*head, f"... ({len(lines) - len(head) - len(rest)} lines left out)", *rest))

@@ -1,0 +1,93 @@
+"""Choices that several strategies share: how a single layer is cut, how a fused block is, where a block must end."""
+
+from dataclasses import replace
+
+from dlfusion.layers.layer import Network
+from dlfusion.machine.machine import Machine
+from dlfusion.plan.legality import problems
+from dlfusion.plan.plan import Block, Partition
+from dlfusion.plan.schedule import block_flow, schedule
+from dlfusion.plan.traffic import arena_bytes
+
+FEW_ROWS_PER_CORE = 4
+"""With fewer rows per core than this, cores share a layer by its channels, where that is possible."""
+
+LARGEST_SMALL_STEP = 8
+"""More rows per step than this enlarge line buffers and gain nothing (measured on 540 x 960 networks)."""
+
+DEFAULT_L2_BYTES = 1 << 20
+"""Assumed where the machine does not state its second-level cache."""
+
+
+def single(network: Network, index: int, cores: int, reason: str) -> Block:
+    """Layer `index` alone on up to `cores` cores, in one step.
+
+    Cores share its channels if its weights outweigh its maps or each core would get few rows, else its rows.
+    """
+    features = network.layers[index].features
+    alone = Block(index, index, 1, reason=reason)
+    flow = block_flow(network, alone)
+    alone = replace(alone, step_rows=flow.reference_height)
+    heavy = features.weight_bytes > features.input_bytes + features.output_bytes
+    few_rows = flow.reference_rows < FEW_ROWS_PER_CORE * cores
+    by_rows = replace(alone, cores=min(cores, flow.reference_rows))
+    by_channels = replace(alone, cores=min(cores, features.output_channels), partition=Partition.CHANNELS)
+    order = (by_channels, by_rows) if heavy or few_rows else (by_rows, by_channels)
+    return next((block for block in order if not problems(network, block)), alone)
+
+
+def fused(network: Network, machine: Machine, first: int, last: int, cores: int, reason: str) -> Block:
+    """Layers first..last as one block, cut by rows over up to `cores` cores; of one layer, the same as `single`."""
+    if first == last:
+        return single(network, first, cores, reason)
+    block = Block(first, last, 1, reason=reason)
+    block = replace(block, cores=min(cores, block_flow(network, block).reference_rows))
+    return replace(block, step_rows=step_rows(network, block, machine))
+
+
+def step_rows(network: Network, block: Block, machine: Machine) -> int:
+    """Rows per step for a fused block: as many, up to a few, as keep the line buffers in half of the L2 cache.
+
+    If even one row does not fit, or the weights do not (each step reads them again), the step with the least traffic
+    beyond the L2 cache is taken, whole bands included.
+    """
+    room = (machine.l2_bytes or DEFAULT_L2_BYTES) // 2
+    flow = block_flow(network, block)
+    band = min(-(-flow.reference_rows // block.cores), flow.reference_height)
+    weights = sum(network.layers[index].features.weight_bytes for index in block.layers)
+    inner = 2 * sum(network.layers[index].features.output_bytes for index in block.layers)
+
+    def beyond_cache(step: int) -> tuple[int, int]:
+        needed = arena_bytes(network, schedule(network, replace(block, step_rows=step)))
+        steps = -(-band // step)
+        again = weights * steps * block.cores if weights > room else 0
+        return again + (inner if needed > room else 0), needed if needed > room else -step
+
+    small = [step for step in (8, 4, 2, 1) if step <= min(band, LARGEST_SMALL_STEP)]
+    return min(dict.fromkeys([*small, band]) if weights > room else small, key=beyond_cache)
+
+
+def stands_alone(network: Network, index: int) -> bool:
+    """True if the layer reads its whole input for every row, so that no block can hold it and another."""
+    return not all(node.operator.streams for node in network.layers[index].nodes)
+
+
+def runs(network: Network, longest: int | None = None) -> list[tuple[int, int, str]]:
+    """The layers cut into as few runs as legality allows, none over `longest` layers: (first, last, why it ends)."""
+    found: list[tuple[int, int, str]] = []
+    first = 0
+    last_layer = len(network.layers) - 1
+    for index in range(len(network.layers)):
+        if index == last_layer:
+            reason = "last layer of the network"
+        elif stands_alone(network, index):
+            reason = f"{network.layers[index].anchor.operator.label} reads its whole input for every row"
+        elif stands_alone(network, index + 1):
+            reason = f"the next layer, {network.layers[index + 1].anchor.operator.label}, reads its whole input"
+        elif longest is not None and index + 1 - first == longest:
+            reason = "layers alone" if longest == 1 else f"{longest} layers to a block"
+        else:
+            continue
+        found.append((first, index, reason))
+        first = index + 1
+    return found

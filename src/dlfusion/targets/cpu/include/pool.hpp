@@ -1,0 +1,191 @@
+// Maximum and average over windows, and over whole maps. Padding never counts as an element: windows are cut at the
+// input's border, and the divisors of averages are tables.
+#pragma once
+#include "sweep.hpp"
+
+namespace dlfusion {
+
+constexpr int POOL_KERNEL_ROWS = 32;
+
+struct PoolShape {
+  int kernel_height;
+  int kernel_width;
+  int stride_height;
+  int stride_width;
+  int pad_top;
+  int pad_left;
+  int dilation_height;
+  int dilation_width;
+  long row_factors;     // offset of one over the number of rows that count, for each output row; -1 for maxima
+  long column_factors;  // the same for columns
+  EpilogueSteps steps;
+};
+
+struct GlobalPoolShape {
+  float factor;  // what the result is multiplied with
+  EpilogueSteps steps;
+};
+
+// A NaN in the window makes the result NaN: `value` wins if it is greater or NaN, and a NaN in `so_far` never loses.
+struct Maximum {
+  template <class Value>
+  static DLFUSION_INLINE Value combine(Value so_far, Value value) {
+    const Value greater = so_far < value ? value : so_far;
+    return value != value ? value : greater;
+  }
+  static constexpr float START = -__builtin_inff();
+  static constexpr bool AVERAGES = false;
+};
+
+struct Sum {
+  template <class Value>
+  static DLFUSION_INLINE Value combine(Value so_far, Value value) {
+    return so_far + value;
+  }
+  static constexpr float START = 0.0f;
+  static constexpr bool AVERAGES = true;
+};
+
+// The kernel taps t in [begin, end) with 0 <= start + t * dilation < size.
+struct PoolTaps {
+  int begin;
+  int end;
+};
+DLFUSION_INLINE PoolTaps pool_taps(int start, int dilation, int count, int size) {
+  const int begin = start < 0 ? (dilation - 1 - start) / dilation : 0;
+  const int room = size - 1 - start;
+  const int end = room < 0 ? 0 : room / dilation + 1;
+  return {begin < count ? begin : count, end < begin ? (begin < count ? begin : count) : (end < count ? end : count)};
+}
+
+// The rows of one output row's windows.
+struct PoolRows {
+  const float* row[POOL_KERNEL_ROWS];
+  int count;
+};
+DLFUSION_INLINE void find_rows(PoolRows& rows, const PoolShape& shape, const Rows& input, int output_row) {
+  const int start = output_row * shape.stride_height - shape.pad_top;
+  const PoolTaps taps = pool_taps(start, shape.dilation_height, shape.kernel_height, input.height);
+  rows.count = taps.end - taps.begin;
+  for (int i = 0; i < rows.count; ++i) rows.row[i] = input.row(start + (taps.begin + i) * shape.dilation_height);
+}
+
+// What windows are reduced in: vectors of channels, or single elements.
+template <class Layout>
+struct PoolValue {
+  typedef float Type;
+};
+template <>
+struct PoolValue<Blocked> {
+  typedef Vector Type;
+};
+DLFUSION_INLINE Vector load_value(const float* from, Vector) { return load(from); }
+DLFUSION_INLINE float load_value(const float* from, float) { return *from; }
+DLFUSION_INLINE void store_value(float* to, Vector value) { store(to, value); }
+DLFUSION_INLINE void store_value(float* to, float value) { *to = value; }
+
+// The reduction of COUNT windows, `distance` floats apart, over taps that begin at `first` and are `step` floats apart.
+template <class Reduction, class Value, int COUNT>
+DLFUSION_INLINE void reduce(Value (&result)[COUNT], const PoolRows& rows, long first, long distance, long step, int taps) {
+  DLFUSION_UNROLL
+  for (int i = 0; i < COUNT; ++i) result[i] = Value{} + Reduction::START;
+  for (int k = 0; k < rows.count; ++k) {
+    const float* from = rows.row[k] + first;
+    for (int t = 0; t < taps; ++t, from += step) {
+      DLFUSION_UNROLL
+      for (int i = 0; i < COUNT; ++i) {
+        result[i] = Reduction::combine(result[i], load_value(from + i * distance, Value{}));
+      }
+    }
+  }
+}
+
+// One channel unit's row, without the epilogue. Windows that are whole in width go four at a time.
+template <class Layout, class Reduction>
+__attribute__((noinline)) void pool_unit(const PoolShape& shape, const PoolRows& rows, long unit_offset, int input_width, float* target,
+                                         int width, float row_factor, const float* column_factors) {
+  typedef typename PoolValue<Layout>::Type Value;
+  constexpr int COUNT = 4;
+  constexpr long FLOATS = UNIT<Layout>;
+  const long distance = shape.stride_width * FLOATS;
+  const long step = shape.dilation_width * FLOATS;
+  const auto finish_value = [&](Value value, int x) {
+    if constexpr (Reduction::AVERAGES) value = value * (row_factor * column_factors[x]);
+    store_value(target + x * FLOATS, value);
+  };
+  for (int x = 0; x < width;) {
+    const int start = x * shape.stride_width - shape.pad_left;
+    const int last_end = start + (COUNT - 1) * shape.stride_width + (shape.kernel_width - 1) * shape.dilation_width;
+    if (x + COUNT <= width && start >= 0 && last_end < input_width) {
+      Value values[COUNT];
+      reduce<Reduction>(values, rows, unit_offset + start * FLOATS, distance, step, shape.kernel_width);
+      DLFUSION_UNROLL
+      for (int i = 0; i < COUNT; ++i) finish_value(values[i], x + i);
+      x += COUNT;
+    } else {
+      const PoolTaps taps = pool_taps(start, shape.dilation_width, shape.kernel_width, input_width);
+      Value values[1];
+      reduce<Reduction>(values, rows, unit_offset + (start + taps.begin * shape.dilation_width) * FLOATS, distance, step,
+                        taps.end - taps.begin);
+      finish_value(values[0], x);
+      x += 1;
+    }
+  }
+}
+
+template <class Layout, class Reduction, class Epilogue>
+void pool(const PoolShape& shape, const Call& call) {
+  const Rows& input = call.inputs[0];
+  const Rows& output = *call.output;
+  each_output_row<Layout, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
+    PoolRows rows;
+    find_rows(rows, shape, input, row);
+    const float row_factor = Reduction::AVERAGES ? call.constants[shape.row_factors + row] : 1.0f;
+    const float* column_factors = Reduction::AVERAGES ? call.constants + shape.column_factors : nullptr;
+    for (int unit = begin; unit < end; ++unit) {
+      float* to = target + unit * output.channel_stride;
+      pool_unit<Layout, Reduction>(shape, rows, unit * input.channel_stride, input.width, to, output.width,
+                                               row_factor, column_factors);
+      finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
+    }
+  });
+}
+
+// The reduction of one row of a channel unit, in several independent chains.
+template <class Reduction>
+__attribute__((noinline)) Vector reduce_row(const float* from, int width) {
+  constexpr int CHAINS = 4;
+  Vector chain[CHAINS];
+  DLFUSION_UNROLL
+  for (int i = 0; i < CHAINS; ++i) chain[i] = broadcast(Reduction::START);
+  int x = 0;
+  for (; x + CHAINS <= width; x += CHAINS) {
+    DLFUSION_UNROLL
+    for (int i = 0; i < CHAINS; ++i) chain[i] = Reduction::combine(chain[i], load(from + static_cast<long>(x + i) * LANES));
+  }
+  for (; x < width; ++x) chain[0] = Reduction::combine(chain[0], load(from + static_cast<long>(x) * LANES));
+  return Reduction::combine(Reduction::combine(chain[0], chain[1]), Reduction::combine(chain[2], chain[3]));
+}
+
+// Blocked only. Rows are the outer loop, so that each is found once and read in the order it lies in memory.
+template <class Reduction, class Epilogue>
+void global_pool(const GlobalPoolShape& shape, const Call& call) {
+  const Rows& input = call.inputs[0];
+  const Rows& output = *call.output;
+  each_output_row<Blocked, Epilogue>(shape.steps, call, [&](int, float* target, const auto& slots, int begin, int end) {
+    for (int row = 0; row < input.height; ++row) {
+      const float* source = input.row(row);
+      for (int unit = begin; unit < end; ++unit) {
+        const Vector value = reduce_row<Reduction>(source + unit * input.channel_stride, input.width);
+        float* to = target + unit * output.channel_stride;
+        store(to, row == 0 ? value : Reduction::combine(load(to), value));
+      }
+    }
+    for (int unit = begin; unit < end; ++unit) {
+      float* to = target + unit * output.channel_stride;
+      store(to, Epilogue::template apply<Blocked>(load(to) * shape.factor, slots, unit, 0));
+    }
+  });
+}
+
+}  // namespace dlfusion

@@ -1,0 +1,247 @@
+// The C interface (dlfusion.h) over the generated program.
+//
+// This file is compiled for the plainest CPU of its architecture, with DLFUSION_CPU_FEATURES naming the extensions that
+// the program's other files are compiled for, so that it can refuse a CPU on which they would crash.
+#include "runtime.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <system_error>
+
+#include "cpu_features.hpp"
+#include "dlfusion.h"
+#include "memory.hpp"
+#include "sha256.hpp"
+#include "thread_pool.hpp"
+
+#if !defined(DLFUSION_CPU_FEATURES)
+#define DLFUSION_CPU_FEATURES ""
+#endif
+
+using dlfusion::Block;
+using dlfusion::Port;
+using dlfusion::program;
+using dlfusion::Run;
+
+struct dlfusion_model {
+  dlfusion::MappedFile weights;
+};
+
+struct dlfusion_context {
+  explicit dlfusion_context(const dlfusion_model& model);
+
+  const float* weights;
+  dlfusion::ZeroedMemory tensors;
+  dlfusion::ZeroedMemory scratch;
+  dlfusion::ThreadPool pool;
+  std::atomic_flag busy = ATOMIC_FLAG_INIT;
+};
+
+namespace {
+
+thread_local char error_text[1024];
+
+// Keeps the message for dlfusion_error_text and returns the status.
+__attribute__((format(printf, 2, 3))) dlfusion_status fail(dlfusion_status status, const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(error_text, sizeof(error_text), format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+// Each core's scratch begins on a page of its own: no two cores write one cache line or one page.
+constexpr std::size_t PAGE_BYTES = 4096;
+
+std::size_t scratch_stride_bytes() { return (program.scratch_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES; }
+
+const Port* port(const Port* ports, int count, int index) {
+  return index >= 0 && index < count ? &ports[index] : nullptr;
+}
+
+const Block* block(int index) {
+  return index >= 0 && index < program.block_count ? &program.blocks[index] : nullptr;
+}
+
+dlfusion_status check_weights(const dlfusion::MappedFile& weights, const char* path, int flags) {
+  if (weights.bytes() != program.weights_bytes) {
+    return fail(DLFUSION_WRONG_WEIGHTS, "%s has %zu bytes, but model %s needs %zu: it belongs to another model or is cut off",
+                path, weights.bytes(), program.name, program.weights_bytes);
+  }
+  if ((flags & DLFUSION_CHECK_DIGEST) == 0) return DLFUSION_OK;
+  char digest[65];
+  dlfusion::Sha256::hexadecimal(static_cast<const unsigned char*>(weights.data()), weights.bytes(), digest);
+  if (std::strcmp(digest, program.weights_sha256) != 0) {
+    return fail(DLFUSION_WRONG_WEIGHTS, "%s has SHA-256 %s, but model %s needs %s: it belongs to another model or is damaged",
+                path, digest, program.name, program.weights_sha256);
+  }
+  return DLFUSION_OK;
+}
+
+// One block on one core, as the pool calls it.
+struct Work {
+  const Block* block;
+  const Run* run;
+  float* scratch;
+  std::size_t scratch_stride;  // in floats
+};
+
+void run_core(const void* argument, int core) {
+  const Work& work = *static_cast<const Work*>(argument);
+  Run run = *work.run;
+  run.scratch = work.scratch == nullptr ? nullptr : work.scratch + work.scratch_stride * static_cast<std::size_t>(core);
+  work.block->run(run, core);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Runs the blocks in order; all cores finish a block before the next begins.
+void run_blocks(dlfusion_context& context, const float* const* inputs, float* const* outputs, double* block_seconds) {
+  const Run run{inputs, outputs, context.weights, context.tensors.data(), nullptr};
+  for (int index = 0; index < program.block_count; index++) {
+    const Block& current = program.blocks[index];
+    const Work work{&current, &run, context.scratch.data(), scratch_stride_bytes() / sizeof(float)};
+    if (block_seconds == nullptr) {
+      context.pool.run(run_core, &work, current.cores);
+    } else {
+      const auto start = std::chrono::steady_clock::now();
+      context.pool.run(run_core, &work, current.cores);
+      block_seconds[index] = seconds_since(start);
+    }
+  }
+}
+
+dlfusion_status check_arrays(const char* kind, const float* const* arrays, const Port* ports, int count) {
+  if (arrays == nullptr && count > 0) return fail(DLFUSION_INVALID_ARGUMENT, "the list of %ss is null", kind);
+  for (int index = 0; index < count; index++) {
+    if (arrays[index] == nullptr) {
+      return fail(DLFUSION_INVALID_ARGUMENT, "%s %d (%s) is null", kind, index, ports[index].name);
+    }
+  }
+  return DLFUSION_OK;
+}
+
+dlfusion_status run_checked(dlfusion_context* context, const float* const* inputs, float* const* outputs,
+                            double* block_seconds) {
+  if (context == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the context is null");
+  dlfusion_status status = check_arrays("input", inputs, program.inputs, program.input_count);
+  if (status == DLFUSION_OK) status = check_arrays("output", outputs, program.outputs, program.output_count);
+  if (status != DLFUSION_OK) return status;
+  if (context->busy.test_and_set(std::memory_order_acquire)) {
+    return fail(DLFUSION_BUSY, "another thread is running this context: create one context for each thread");
+  }
+  run_blocks(*context, inputs, outputs, block_seconds);
+  context->busy.clear(std::memory_order_release);
+  return DLFUSION_OK;
+}
+
+}  // namespace
+
+dlfusion_context::dlfusion_context(const dlfusion_model& model)
+    : weights(static_cast<const float*>(model.weights.data())),
+      tensors(program.tensors_bytes),
+      scratch(scratch_stride_bytes() * static_cast<std::size_t>(program.cores)),
+      pool(program.cores) {}
+
+const char* dlfusion_error_text(void) { return error_text; }
+int dlfusion_interface_version(void) { return DLFUSION_INTERFACE_VERSION; }
+const char* dlfusion_name(void) { return program.name; }
+
+int dlfusion_input_count(void) { return program.input_count; }
+const char* dlfusion_input_name(int index) {
+  const Port* input = port(program.inputs, program.input_count, index);
+  return input == nullptr ? nullptr : input->name;
+}
+int dlfusion_input_rank(int index) {
+  const Port* input = port(program.inputs, program.input_count, index);
+  return input == nullptr ? -1 : input->rank;
+}
+const long* dlfusion_input_shape(int index) {
+  const Port* input = port(program.inputs, program.input_count, index);
+  return input == nullptr ? nullptr : input->shape;
+}
+
+int dlfusion_output_count(void) { return program.output_count; }
+const char* dlfusion_output_name(int index) {
+  const Port* output = port(program.outputs, program.output_count, index);
+  return output == nullptr ? nullptr : output->name;
+}
+int dlfusion_output_rank(int index) {
+  const Port* output = port(program.outputs, program.output_count, index);
+  return output == nullptr ? -1 : output->rank;
+}
+const long* dlfusion_output_shape(int index) {
+  const Port* output = port(program.outputs, program.output_count, index);
+  return output == nullptr ? nullptr : output->shape;
+}
+
+int dlfusion_block_count(void) { return program.block_count; }
+const char* dlfusion_block_name(int index) { return block(index) == nullptr ? nullptr : block(index)->name; }
+int dlfusion_block_cores(int index) { return block(index) == nullptr ? -1 : block(index)->cores; }
+
+int dlfusion_cores(void) { return program.cores; }
+size_t dlfusion_weights_bytes(void) { return program.weights_bytes; }
+size_t dlfusion_context_bytes(void) {
+  return program.tensors_bytes + scratch_stride_bytes() * static_cast<std::size_t>(program.cores);
+}
+
+dlfusion_status dlfusion_open(const char* weights_path, int flags, dlfusion_model** model) {
+  if (model == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the place for the model is null");
+  *model = nullptr;
+  if (weights_path == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the path of the weights file is null");
+  if ((flags & ~DLFUSION_CHECK_DIGEST) != 0) return fail(DLFUSION_INVALID_ARGUMENT, "unknown flags %d", flags);
+
+  std::size_t length = 0;
+  const char* missing = dlfusion::missing_cpu_feature(DLFUSION_CPU_FEATURES, &length);
+  if (missing != nullptr) {
+    return fail(DLFUSION_UNSUPPORTED_CPU, "model %s was compiled for a CPU with %s, and this CPU lacks %.*s: compile it here",
+                program.name, DLFUSION_CPU_FEATURES, static_cast<int>(length), missing);
+  }
+
+  dlfusion_model* opened = new (std::nothrow) dlfusion_model;
+  if (opened == nullptr) return fail(DLFUSION_OUT_OF_MEMORY, "no memory for the model");
+  const int failure = opened->weights.open(weights_path);
+  const dlfusion_status status =
+      failure != 0 ? fail(DLFUSION_CANNOT_OPEN, "cannot read %s: %s", weights_path, std::strerror(failure))
+                   : check_weights(opened->weights, weights_path, flags);
+  if (status != DLFUSION_OK) {
+    delete opened;
+    return status;
+  }
+  *model = opened;
+  return DLFUSION_OK;
+}
+
+void dlfusion_close(dlfusion_model* model) { delete model; }
+
+dlfusion_status dlfusion_create(const dlfusion_model* model, dlfusion_context** context) {
+  if (context == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the place for the context is null");
+  *context = nullptr;
+  if (model == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the model is null");
+  try {
+    *context = new dlfusion_context(*model);
+  } catch (const std::bad_alloc&) {
+    return fail(DLFUSION_OUT_OF_MEMORY, "no memory for a context of %zu bytes", dlfusion_context_bytes());
+  } catch (const std::system_error& error) {
+    return fail(DLFUSION_NO_THREADS, "cannot start %d threads: %s", program.cores - 1, error.what());
+  }
+  return DLFUSION_OK;
+}
+
+void dlfusion_destroy(dlfusion_context* context) { delete context; }
+
+dlfusion_status dlfusion_run(dlfusion_context* context, const float* const* inputs, float* const* outputs) {
+  return run_checked(context, inputs, outputs, nullptr);
+}
+
+dlfusion_status dlfusion_run_timed(dlfusion_context* context, const float* const* inputs, float* const* outputs,
+                                   double* block_seconds) {
+  if (block_seconds == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the place for the blocks' seconds is null");
+  return run_checked(context, inputs, outputs, block_seconds);
+}

@@ -1,0 +1,156 @@
+// Threads that run one function on several cores and wait for all of them: fork and join in about a microsecond.
+#pragma once
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace dlfusion {
+
+// Tells the CPU that this is a waiting loop, so that it saves energy and leaves the pipeline to its sibling.
+inline void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  asm volatile("pause" ::: "memory");
+#elif defined(__aarch64__)
+  asm volatile("yield" ::: "memory");
+#endif
+}
+
+// The CPUs that this process may use, at least 1.
+inline int available_cpus() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+#endif
+  const int cpus = static_cast<int>(std::thread::hardware_concurrency());
+  return cpus > 0 ? cpus : 1;
+}
+
+// Core 0 is the thread that calls run(); cores 1 and up are workers of the pool. A worker that has nothing to do spins
+// for SPIN and then sleeps. Each worker has a mailbox in a cache line of its own, so a task disturbs only the cores it
+// uses. A pool serves one caller at a time.
+class ThreadPool {
+ public:
+  using Task = void (*)(const void* argument, int core);
+
+  // Starts cores - 1 threads; throws std::system_error or std::bad_alloc if the system refuses them.
+  explicit ThreadPool(int cores) : workers_(cores > 1 ? new Worker[cores - 1] : nullptr) {
+    // With fewer CPUs than cores, a thread that spins keeps another from the very work it waits for.
+    spin_ = cores <= available_cpus() ? SPIN : std::chrono::microseconds(0);
+    try {
+      for (; started_ < cores - 1; started_++) {
+        Worker& worker = workers_[started_];
+        worker.thread = std::thread([this, &worker, core = started_ + 1] { serve(worker, core); });
+      }
+    } catch (...) {
+      stop();
+      throw;
+    }
+  }
+
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  ~ThreadPool() { stop(); }
+
+  // Calls task(argument, core) for each core in [0, cores) and returns when all calls have returned. `cores` is at most
+  // the number the pool was made with. Everything the caller wrote before is visible to the tasks, and back.
+  void run(Task task, const void* argument, int cores) noexcept {
+    if (cores > 1) {
+      task_ = task;
+      argument_ = argument;
+      for (int index = 0; index < cores - 1; index++) post(workers_[index]);
+    }
+    task(argument, 0);
+    for (int index = 0; index < cores - 1; index++) join(workers_[index]);
+  }
+
+ private:
+  // Longer than the gap between the blocks of a run and between runs that follow each other, short enough that an
+  // idle pool costs nothing that anyone notices.
+  static constexpr std::chrono::microseconds SPIN{100};
+  static constexpr int PAUSES_PER_CLOCK_READ = 32;
+
+  // `posted` and `finished` count tasks; they are equal when the worker is idle.
+  struct Worker {
+    alignas(64) std::atomic<std::uint32_t> posted{0};
+    alignas(64) std::atomic<std::uint32_t> finished{0};
+    alignas(64) std::atomic<bool> asleep{false};
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::thread thread;
+  };
+
+  // Spins until `done()` holds or the pool's spinning time is over; returns whether it holds.
+  template <typename Condition>
+  bool spin_until(Condition done) const {
+    if (done()) return true;
+    if (spin_.count() == 0) return false;
+    const auto end = std::chrono::steady_clock::now() + spin_;
+    do {
+      for (int pause = 0; pause < PAUSES_PER_CLOCK_READ; pause++) {
+        pause_cpu();
+        if (done()) return true;
+      }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+  }
+
+  // Hands the worker a task. The order (posted, then asleep) is the reverse of sleep()'s, and both are sequentially
+  // consistent: either this thread sees the worker asleep and wakes it, or the worker sees the task and stays awake.
+  static void post(Worker& worker) {
+    worker.posted.store(worker.posted.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
+    if (!worker.asleep.load(std::memory_order_seq_cst)) return;
+    { std::lock_guard<std::mutex> lock(worker.mutex); }
+    worker.wake.notify_one();
+  }
+
+  // Waits for the worker's last task.
+  void join(const Worker& worker) const {
+    const std::uint32_t target = worker.posted.load(std::memory_order_relaxed);
+    const auto done = [&] { return worker.finished.load(std::memory_order_acquire) == target; };
+    if (spin_until(done)) return;
+    while (!done()) std::this_thread::yield();
+  }
+
+  // Waits on the worker's condition variable until a task newer than number `seen` is posted.
+  static void sleep(Worker& worker, std::uint32_t seen) {
+    std::unique_lock<std::mutex> lock(worker.mutex);
+    worker.asleep.store(true, std::memory_order_seq_cst);
+    while (worker.posted.load(std::memory_order_seq_cst) == seen) worker.wake.wait(lock);
+    worker.asleep.store(false, std::memory_order_relaxed);
+  }
+
+  // A worker's life: it ends with the first task it gets after stop() was called.
+  void serve(Worker& worker, int core) {
+    for (std::uint32_t seen = 0;; seen++) {
+      const auto posted = [&] { return worker.posted.load(std::memory_order_acquire) != seen; };
+      if (!spin_until(posted)) sleep(worker, seen);
+      if (task_ == nullptr) return;
+      task_(argument_, core);
+      worker.finished.store(seen + 1, std::memory_order_release);
+    }
+  }
+
+  // Ends the threads that were started.
+  void stop() {
+    task_ = nullptr;
+    for (int index = 0; index < started_; index++) post(workers_[index]);
+    for (int index = 0; index < started_; index++) workers_[index].thread.join();
+  }
+
+  std::unique_ptr<Worker[]> workers_;
+  int started_ = 0;
+  std::chrono::microseconds spin_{0};
+  Task task_ = nullptr;
+  const void* argument_ = nullptr;
+};
+
+}  // namespace dlfusion

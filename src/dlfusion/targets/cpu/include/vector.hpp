@@ -1,0 +1,33 @@
+// One vector of floats, as wide as the instruction set that the file is compiled for.
+// GCC and Clang vector extensions only: no intrinsics header, so that generated files compile fast.
+#pragma once
+#include <cstddef>
+
+#if defined(__AVX512F__)
+#define DLFUSION_LANES 16
+#elif defined(__AVX__)
+#define DLFUSION_LANES 8
+#else
+#define DLFUSION_LANES 4
+#endif
+
+#define DLFUSION_INLINE inline __attribute__((always_inline))
+#define DLFUSION_UNROLL _Pragma("GCC unroll 32")
+
+namespace dlfusion {
+
+constexpr int LANES = DLFUSION_LANES;
+
+typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
+typedef int IntVector __attribute__((vector_size(LANES * sizeof(int))));
+typedef float UnalignedVector __attribute__((vector_size(LANES * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+DLFUSION_INLINE Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
+DLFUSION_INLINE void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
+// Written as a subtraction because x - 0 folds to a broadcast, while 0 + x must keep the sign of -0 and stays an addition.
+DLFUSION_INLINE Vector broadcast(float value) { return value - Vector{}; }
+// NaN in `a` propagates as in ONNX Runtime's max(x, low): the comparison is false and `a` is kept.
+DLFUSION_INLINE Vector at_least(Vector a, Vector low) { return a < low ? low : a; }
+DLFUSION_INLINE Vector at_most(Vector a, Vector high) { return a > high ? high : a; }
+
+}  // namespace dlfusion

@@ -1,0 +1,79 @@
+"""Maximum and average pooling, over windows and over whole maps."""
+
+import numpy as np
+
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.ops.average_pool import AveragePool
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.max_pool import MaxPool
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
+from dlfusion.targets.cpu.kernels.section import Section
+
+_KERNEL_ROWS = 32
+"""The tallest window: `POOL_KERNEL_ROWS` of pool.hpp."""
+
+_TAP_CYCLES = {MaxPool: 1.6, AveragePool: 0.7}
+"""For one vector of one window's elements, or one element of a planar window; measured on Sapphire Rapids."""
+
+
+def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+    """Windows blocked and planar, whole maps blocked."""
+    match layer.anchor.operator:
+        case MaxPool() | AveragePool() as operator:
+            layouts = (Layout.BLOCKED, Layout.PLANAR) if operator.kernel[0] <= _KERNEL_ROWS else ()
+            return tuple(way for layout in layouts for way in _windows(operator, layer, network, isa, layout))
+        case GlobalAveragePool():
+            return _whole_map("Sum", True, layer, network, isa)
+        case GlobalMaxPool():
+            return _whole_map("Maximum", False, layer, network, isa)
+        case _:
+            return ()
+
+
+def _windows(
+    operator: MaxPool | AveragePool, layer: Layer, network: Network, isa: Isa, layout: Layout
+) -> tuple[Lowered, ...]:
+    section = Section()
+    _, _, height, width = network.shape(layer.reads[0].value)
+    shape = network.shape(layer.output)
+    row_factors = column_factors = -1
+    dilations = (1, 1)
+    if isinstance(operator, AveragePool):
+        row_factors = section.append((1.0 / np.array(operator.row_counts(height))).astype(np.float32))
+        column_factors = section.append((1.0 / np.array(operator.column_counts(width))).astype(np.float32))
+    else:
+        dilations = operator.dilations
+    elements = vector_count(shape, layout, isa) if layout is Layout.BLOCKED else int(np.prod(shape))
+    taps = operator.kernel[0] * operator.kernel[1]
+    kernel = RowKernel(
+        header="pool.hpp",
+        name="pool",
+        shape_type="PoolShape",
+        arguments=(LAYOUT_TYPES[layout], "Maximum" if isinstance(operator, MaxPool) else "Sum"),
+        fields=(*operator.kernel, *operator.strides, *operator.pads[:2], *dilations, row_factors, column_factors),
+        input_layouts=(layout,),
+        input_pads=(Pads(),),
+        output_layout=layout,
+        cycles=elements * (2.0 + taps * _TAP_CYCLES[type(operator)]),
+        section=section,
+    )
+    return lower(kernel, layer, network, isa)
+
+
+def _whole_map(reduction: str, averages: bool, layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+    source = network.shape(layer.reads[0].value)
+    kernel = RowKernel(
+        header="pool.hpp",
+        name="global_pool",
+        shape_type="GlobalPoolShape",
+        arguments=(reduction,),
+        fields=(1.0 / (source[2] * source[3]) if averages else 1.0,),
+        input_layouts=(Layout.BLOCKED,),
+        input_pads=(Pads(),),
+        output_layout=Layout.BLOCKED,
+        cycles=1.5 * vector_count(source, Layout.BLOCKED, isa),
+    )
+    return lower(kernel, layer, network, isa)

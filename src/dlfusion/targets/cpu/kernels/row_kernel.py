@@ -1,0 +1,82 @@
+"""What the kernels that sweep over rows (`sweep.hpp`) have in common: how they are described to the code generator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.ops.operator import Shape
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from dlfusion.targets.cpu.kernels.epilogue import build
+from dlfusion.targets.cpu.kernels.section import Section, initializer
+
+LAYOUT_TYPES = {Layout.BLOCKED: "Blocked", Layout.PLANAR: "Planar"}
+"""The C++ tag type of each layout."""
+
+EPILOGUE_CYCLES = 0.75
+"""What one epilogue operation costs for a vector that is in a register anyway; measured on Sapphire Rapids."""
+
+
+@dataclass(frozen=True)
+class RowKernel:
+    """A kernel that writes whole vectors of one layout and ends with the layer's epilogue.
+
+    `arguments` are the template arguments before the epilogue, `fields` the members of the shape structure before the
+    epilogue's steps. `input_layouts` and `input_pads` are those of the anchor's activations. `cycles` leaves the
+    epilogue out.
+    """
+
+    name: str
+    shape_type: str
+    arguments: Sequence[object]
+    fields: Sequence[object]
+    input_layouts: Sequence[Layout]
+    input_pads: Sequence[Pads]
+    output_layout: Layout
+    cycles: float
+    header: str
+    section: Section = field(default_factory=Section)
+
+
+def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+    """The finished description, or nothing if the layer's epilogue is longer than kernels support."""
+    code = build(layer, network.graph, kernel.section, isa.lanes)
+    if code is None:
+        return ()
+    shape = network.shape(layer.output)
+    tail = overhang(shape, kernel.output_layout, isa)
+    operands = layer.reads[len(kernel.input_layouts) :]
+    operand_pads = [tail if network.shape(read.value) == shape else Pads() for read in operands]
+    operations = 0 if code.type == "Epilogue<>" else code.type.count(",") + 1
+    arguments = ", ".join([*[str(argument) for argument in kernel.arguments], code.type])
+    return (
+        Lowered(
+            header=kernel.header,
+            function=f"{kernel.name}<{arguments}>",
+            shape_type=kernel.shape_type,
+            shape=initializer(*kernel.fields, code.steps),
+            input_layouts=(*kernel.input_layouts, *[kernel.output_layout] * len(operands)),
+            output_layout=kernel.output_layout,
+            cycles=kernel.cycles + vector_count(shape, kernel.output_layout, isa) * EPILOGUE_CYCLES * operations,
+            input_pads=(*kernel.input_pads, *operand_pads),
+            output_pads=tail,
+            constants=kernel.section.finish(),
+        ),
+    )
+
+
+def overhang(shape: Shape, layout: Layout, isa: Isa) -> Pads:
+    """How far vectors reach past the width: only over planar rows that are shorter than a vector.
+
+    Longer planar rows end with a vector that overlaps the one before it.
+    """
+    return Pads(0, max(0, isa.lanes - shape[3])) if layout is Layout.PLANAR else Pads()
+
+
+def vector_count(shape: Shape, layout: Layout, isa: Isa) -> int:
+    """How many vectors the activation takes."""
+    batch, channels, height, width = shape
+    if layout is Layout.BLOCKED:
+        return batch * ceil(channels / isa.lanes) * height * width
+    return batch * channels * height * ceil(width / isa.lanes)

@@ -1,0 +1,201 @@
+"""Where every activation of a staged plan lives: a user's array, a tensor between blocks, or a line buffer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.plan.plan import Block, Partition
+from dlfusion.plan.schedule import Schedule, schedule
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Layout, Pads
+from dlfusion.targets.cpu.memory import Interval, assign_offsets
+from dlfusion.targets.cpu.stages import Geometry, Staged, geometry, user_geometry
+
+
+class Kind(StrEnum):
+    """The four places an activation can be in."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    TENSOR = "tensor"
+    RING = "ring"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A place for one activation. `offset` counts floats in the arena of tensors or of scratch; for the user's arrays
+    it is the index of the array. `capacity` is in rows; `image_stride` in floats, 0 for a ring."""
+
+    kind: Kind
+    offset: int
+    capacity: int
+    image_stride: int
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class PlacedBlock:
+    """A block with the home that each activation has inside it.
+
+    `homes` is where a layer of this block writes or reads a value; `stores` are copies of owned rows from there to
+    other homes, made right after the rows are produced.
+    """
+
+    block: Block
+    schedule: Schedule
+    homes: Mapping[str, Home]
+    stores: tuple[tuple[str, Home], ...]
+    scratch_floats: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """All blocks, the copies to make after the last one (`exports`), and the sizes of both arenas in floats."""
+
+    blocks: tuple[PlacedBlock, ...]
+    exports: tuple[tuple[str, Home, Home], ...]
+    tensor_floats: int
+    scratch_floats: int
+
+
+def place(staged: Staged, isa: Isa) -> Placement:
+    """Finds a home for every activation of every block."""
+    return _Placer(staged, isa).run()
+
+
+class _Placer:
+    def __init__(self, staged: Staged, isa: Isa) -> None:
+        self._staged = staged
+        self._network = staged.network
+        self._isa = isa
+        graph = staged.network.graph
+        self._input_index = {port.value: index for index, port in enumerate(graph.inputs)}
+        self._block_of = {layer: index for index, block in enumerate(staged.blocks) for layer in block.layers}
+        self._exports: list[tuple[str, int]] = []
+        self._tensors = self._place_tensors()
+
+    def run(self) -> Placement:
+        blocks = tuple(self._place_block(index, block) for index, block in enumerate(self._staged.blocks))
+        scratch = max((block.scratch_floats for block in blocks), default=0)
+        exports = tuple((value, self._source(value), self._user_output(port)) for value, port in self._exports)
+        return Placement(blocks, exports, self._tensor_floats, scratch)
+
+    # --- between blocks ------------------------------------------------------------------------------------------
+
+    def _last_reader(self, value: str) -> int:
+        """The last block that reads a value; one past the last block if it is exported at the end."""
+        readers = self._network.consumers.get(value, ())
+        return max((self._block_of[reader] for reader in readers), default=-1)
+
+    def _place_tensors(self) -> dict[str, Home]:
+        """Gives every value that a later block reads, or that is exported at the end, a range of the tensor arena."""
+        intervals = []
+        geometries = {}
+        for layer in self._network.layers:
+            value, born = layer.output, self._block_of[layer.index]
+            last = self._last_reader(value)
+            if self._is_exported_at_end(layer):
+                self._exports += [(value, port) for port in self._ports(value)]
+                last = len(self._staged.blocks)
+            if last > born:
+                shape = self._network.shape(value)
+                row = geometry(shape, self._staged.layouts[value], self._staged.pads[value], self._isa)
+                geometries[value] = row
+                intervals.append(Interval(value, shape[0] * shape[2] * row.row_stride, born, last))
+        self._exports += [
+            (port.value, index)
+            for index, port in enumerate(self._network.graph.outputs)
+            if port.value in self._input_index
+        ]
+        offsets, self._tensor_floats = assign_offsets(intervals, alignment=self._isa.lanes)
+        return {value: self._tensor(value, offsets[value], row) for value, row in geometries.items()}
+
+    def _tensor(self, value: str, offset: int, row: Geometry) -> Home:
+        height = self._network.shape(value)[2]
+        return Home(Kind.TENSOR, offset, height, height * row.row_stride, row)
+
+    def _is_exported_at_end(self, layer: Layer) -> bool:
+        """Cores that split channels write one place only: what else a value is needed for waits for the barrier."""
+        block = self._staged.blocks[self._block_of[layer.index]]
+        ports = self._ports(layer.output)
+        if not ports or block.partition is Partition.ROWS:
+            return False
+        alone = len(ports) == 1 and self._last_reader(layer.output) < 0
+        return not (alone and self._fits_user_array(layer.output))
+
+    def _ports(self, value: str) -> list[int]:
+        return [index for index, port in enumerate(self._network.graph.outputs) if port.value == value]
+
+    def _fits_user_array(self, value: str) -> bool:
+        """True if a kernel can write the value straight into the user's array."""
+        return self._staged.layouts[value] is Layout.PLANAR and self._staged.pads[value] == Pads()
+
+    def _user_output(self, port: int) -> Home:
+        shape = self._network.shape(self._network.graph.outputs[port].value)
+        return Home(Kind.OUTPUT, port, shape[2], shape[1] * shape[2] * shape[3], user_geometry(shape))
+
+    def _source(self, value: str) -> Home:
+        if value in self._input_index:
+            shape = self._network.shape(value)
+            stride = shape[1] * shape[2] * shape[3]
+            return Home(Kind.INPUT, self._input_index[value], shape[2], stride, user_geometry(shape))
+        return self._tensors[value]
+
+    # --- inside a block ------------------------------------------------------------------------------------------
+
+    def _place_block(self, index: int, block: Block) -> PlacedBlock:
+        layers = [self._network.layers[i] for i in block.layers]
+        produced = {layer.output for layer in layers}
+        rows = block_schedule(self._network, block)
+        homes = {
+            read.value: self._source(read.value) for layer in layers for read in layer.reads if read.value not in produced
+        }
+        stores: list[tuple[str, Home]] = []
+        ring_end = 0
+        for value in (layer.output for layer in layers):
+            destinations = self._destinations(value)
+            writable = next((home for home in destinations if self._layer_can_write(value, home)), None)
+            if writable and _produces_owned_rows_only(rows, value):
+                homes[value] = writable
+                destinations.remove(writable)
+            else:
+                capacity = rows.ring_rows[value] if value in rows.ring_rows else _rows_per_step(rows, value)
+                homes[value] = self._ring(value, capacity, ring_end)
+                ring_end += capacity * homes[value].geometry.row_stride
+            stores += [(value, home) for home in destinations]
+        return PlacedBlock(block, rows, homes, tuple(stores), ring_end)
+
+    def _destinations(self, value: str) -> list[Home]:
+        """Where the rows of a value that the block owns must end up."""
+        tensor = [self._tensors[value]] if value in self._tensors else []
+        if any(name == value for name, _ in self._exports):
+            return tensor
+        return tensor + [self._user_output(port) for port in self._ports(value)]
+
+    def _layer_can_write(self, value: str, home: Home) -> bool:
+        return home.kind is Kind.TENSOR or self._fits_user_array(value)
+
+    def _ring(self, value: str, capacity: int, offset: int) -> Home:
+        row = geometry(self._network.shape(value), self._staged.layouts[value], self._staged.pads[value], self._isa)
+        return Home(Kind.RING, offset, capacity, 0, row)
+
+
+def _produces_owned_rows_only(rows: Schedule, value: str) -> bool:
+    """True if no core computes rows of `value` that another core stores."""
+    index = rows.flow.values.index(value)
+    return all(segment.produced[index] == segment.owned[index] for segment in rows.segments)
+
+
+def _rows_per_step(rows: Schedule, value: str) -> int:
+    """The most rows of `value` that one step produces: what a ring holds that is only stored from."""
+    index = rows.flow.values.index(value)
+    return max((step[index].length for segment in rows.segments for step in rows.steps(segment)), default=1)
+
+
+def block_schedule(network: Network, block: Block) -> Schedule:
+    """The rows of a staged block. Cores that split channels each walk over all rows in one step."""
+    if block.partition is Partition.CHANNELS:
+        height = max(network.shape(network.layers[i].output)[2] for i in block.layers)
+        block = replace(block, cores=1, partition=Partition.ROWS, step_rows=height)
+    return schedule(network, block)

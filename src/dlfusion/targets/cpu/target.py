@@ -1,0 +1,214 @@
+"""The CPU target: from a network and a plan to a C++ program."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlfusion.codegen.writer import Writer, comment, string_literal
+from dlfusion.graph.graph import Port
+from dlfusion.layers.layer import Network
+from dlfusion.plan.plan import Plan
+from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit, weights_digest
+from dlfusion.targets.cpu.emit_block import BlockCode, Store, store_kernel, write_block, write_exports
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Lowered
+from dlfusion.targets.cpu.lowering import Lowering, lower
+from dlfusion.targets.cpu.placement import Placement, place
+from dlfusion.targets.cpu.stages import Staged, stage
+
+_BLOCKS_PER_FILE = 16
+_FLOAT_BYTES = 4
+
+
+def generate(network: Network, plan: Plan, isa: Isa) -> Program:
+    """Generates the program that runs `network` by `plan`. The same arguments give the same bytes.
+
+    Raises:
+        UnsupportedError: a layer has no kernel for the CPU.
+    """
+    return _Generator(network, plan, isa).run()
+
+
+class _Generator:
+    def __init__(self, network: Network, plan: Plan, isa: Isa) -> None:
+        self._graph = network.graph
+        self._plan = plan
+        self._isa = isa
+        self._lowering: Lowering = lower(network, isa)
+        self._staged: Staged = stage(network, plan, self._lowering, isa)
+        self._placement: Placement = place(self._staged, isa)
+        self._weights, self._offsets = self._pack_weights()
+        self._blocks = tuple(
+            BlockCode(index, placed, self._staged, self._offsets, isa)
+            for index, placed in enumerate(self._placement.blocks)
+        )
+        self._exports = tuple(
+            (source, Store(value, target, store_kernel(self._staged, value, target, isa)))
+            for value, source, target in self._placement.exports
+        )
+
+    def run(self) -> Program:
+        kernels = self._kernels()
+        headers = dict(read_headers(_include_folder()))
+        headers["kernels.hpp"] = self._kernels_header(kernels)
+        headers["blocks.hpp"] = self._blocks_header()
+        units = (
+            *(self._kernel_unit(function, header) for function, header in kernels),
+            *self._block_units(),
+            Unit("model.cpp", self._model_text(), self._isa.flags),
+            runtime_unit((_include_folder() / "runtime.cpp").read_text(encoding="utf-8"), self._isa.flags),
+        )
+        return Program(
+            name=self._graph.name,
+            inputs=_ports(self._graph.inputs),
+            outputs=_ports(self._graph.outputs),
+            isa=self._isa.name,
+            cores=self._cores,
+            units=units,
+            headers=headers,
+            weights=self._weights,
+            documents={"plan.json": self._plan.to_json()},
+        )
+
+    @property
+    def _cores(self) -> int:
+        return max((block.cores for block in self._plan.blocks), default=1)
+
+    def _pack_weights(self) -> tuple[NDArray[np.float32], dict[int, int]]:
+        """All layers' constants, one after the other, and where each layer's begin."""
+        offsets: dict[int, int] = {}
+        sections: list[NDArray[np.float32]] = []
+        end = 0
+        for layer, lowered in zip(self._staged.network.layers, self._staged.lowered, strict=True):
+            if lowered.constants.size:
+                offsets[layer.index] = end
+                sections.append(lowered.constants)
+                end += lowered.constants.size
+        return np.concatenate(sections) if sections else np.zeros(0, np.float32), offsets
+
+    # --- kernels -------------------------------------------------------------------------------------------------
+
+    def _kernels(self) -> tuple[tuple[str, str], ...]:
+        """Every distinct kernel instance and its header, in a fixed order."""
+        used = [lowered for block in self._blocks for lowered in block.kernels()]
+        used += [store.lowered for _, store in self._exports]
+        return tuple(sorted({(lowered.function, lowered.header): None for lowered in used}))
+
+    def _kernel_unit(self, function: str, header: str) -> Unit:
+        shape_type = self._shape_types[function]
+        text = (
+            f'#include "{header}"\n\nnamespace dlfusion {{\n'
+            f"template void {function}(const {shape_type}&, const Call&);\n}}  // namespace dlfusion\n"
+        )
+        stem = re.sub(r"[^0-9a-z]+", "_", function.lower()).strip("_")[:80]
+        digest = hashlib.sha256(function.encode()).hexdigest()[:8]
+        return Unit(f"kernel_{stem}_{digest}.cpp", text, self._isa.flags)
+
+    def _kernels_header(self, kernels: Iterable[tuple[str, str]]) -> str:
+        out = Writer()
+        out.line(f"// The kernels that this model calls, each compiled in a file of its own ({self._isa.name}).")
+        out.line("#pragma once")
+        out.lines(*(f'#include "{header}"' for header in sorted({header for _, header in kernels})))
+        out.line()
+        out.line("namespace dlfusion {")
+        for function, _ in kernels:
+            out.line(f"extern template void {function}(const {self._shape_types[function]}&, const Call&);")
+        out.line("}  // namespace dlfusion")
+        return out.text()
+
+    @property
+    def _shape_types(self) -> dict[str, str]:
+        lowered: list[Lowered] = [way for block in self._blocks for way in block.kernels()]
+        lowered += [store.lowered for _, store in self._exports]
+        return {way.function: way.shape_type for way in lowered}
+
+    # --- blocks --------------------------------------------------------------------------------------------------
+
+    @property
+    def _functions(self) -> tuple[tuple[str, int], ...]:
+        """The functions that the program runs in order, and on how many cores."""
+        blocks = tuple((block.function, block.placed.block.cores) for block in self._blocks)
+        return (*blocks, ("export_outputs", 1)) if self._exports else blocks
+
+    def _blocks_header(self) -> str:
+        out = Writer()
+        out.line("// The blocks of the model, in the order they run.")
+        out.line("#pragma once")
+        out.line('#include "runtime.hpp"')
+        out.line()
+        out.line("namespace dlfusion {")
+        out.lines(*(f"void {function}(const Run& run, int core);" for function, _ in self._functions))
+        out.line("}  // namespace dlfusion")
+        return out.text()
+
+    def _block_units(self) -> tuple[Unit, ...]:
+        texts = []
+        for start in range(0, len(self._blocks), _BLOCKS_PER_FILE):
+            out = _opened(f"Blocks of {self._graph.name}: each layer's shape, where its rows lie, and their order.")
+            for code in self._blocks[start : start + _BLOCKS_PER_FILE]:
+                write_block(out, code)
+            texts.append(_closed(out))
+        if self._exports:
+            out = _opened(f"Outputs of {self._graph.name} that are copied after the last block.")
+            write_exports(out, self._staged, self._exports)
+            texts.append(_closed(out))
+        return tuple(Unit(f"blocks_{index}.cpp", text, self._isa.flags) for index, text in enumerate(texts))
+
+    def _model_text(self) -> str:
+        graph, out = self._graph, Writer()
+        out.line(f"// {comment(graph.name)}: its inputs, outputs, and blocks.")
+        out.lines('#include "blocks.hpp"', "", "namespace dlfusion {", "")
+        for kind, ports in (("input", graph.inputs), ("output", graph.outputs)):
+            for index, port in enumerate(ports):
+                dimensions = ", ".join(map(str, port.array_shape)) or "1"
+                out.line(f"static const long {kind}_{index}_shape[] = {{{dimensions}}};")
+            with out.block(f"static const Port {kind}s[] =", "};"):
+                for index, port in enumerate(ports):
+                    rank = len(port.array_shape)
+                    out.line(f"{{{string_literal(port.name)}, {rank}, {kind}_{index}_shape}},")
+        with out.block("static const Block blocks[] =", "};"):
+            for function, cores in self._functions:
+                out.line(f"{{{string_literal(function)}, {function}, {cores}}},")
+        out.line()
+        with out.block("extern const Program program =", "};"):
+            out.lines(
+                f"{string_literal(graph.name)},",
+                f"{string_literal(weights_digest(self._weights))},",
+                f"{len(graph.inputs)},",
+                "inputs,",
+                f"{len(graph.outputs)},",
+                "outputs,",
+                f"{len(self._functions)},",
+                "blocks,",
+                f"{self._cores},  // cores",
+                f"{self._weights.nbytes},  // bytes of weights",
+                f"{self._placement.tensor_floats * _FLOAT_BYTES},  // bytes of tensors between blocks",
+                f"{self._placement.scratch_floats * _FLOAT_BYTES},  // bytes of line buffers, for each core",
+            )
+        return _closed(out)
+
+
+def _opened(purpose: str) -> Writer:
+    out = Writer()
+    out.line(f"// {comment(purpose)}")
+    out.lines('#include "blocks.hpp"', '#include "kernels.hpp"', '#include "schedule.hpp"', "", "namespace dlfusion {", "")
+    return out
+
+
+def _closed(out: Writer) -> str:
+    out.line()
+    out.line("}  // namespace dlfusion")
+    return out.text()
+
+
+def _ports(ports: Iterable[Port]) -> tuple[ArrayPort, ...]:
+    return tuple(ArrayPort(port.name, port.array_shape) for port in ports)
+
+
+def _include_folder() -> Path:
+    return Path(str(files("dlfusion.targets.cpu") / "include"))

@@ -1,0 +1,73 @@
+"""Pooling over windows and whole maps."""
+
+import numpy as np
+import pytest
+
+from dlfusion.layers.layer import Network
+from dlfusion.ops.add import Add
+from dlfusion.ops.average_pool import AveragePool
+from dlfusion.ops.clip import Clip
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.max_pool import MaxPool
+from dlfusion.targets.cpu.isa import AVX512
+from dlfusion.targets.cpu.kernels.pool import candidates
+from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer, supports
+from tests.targets.cpu.row_cases import check_all
+
+
+def test_maximum() -> None:
+    """Strides, pads (which are minus infinity, not zero), dilation, kernels wider than the map's border."""
+    networks = [
+        single_layer(MaxPool((3, 3), (2, 2), (1, 1, 1, 1)), [(1, 20, 9, 31)]),
+        single_layer(MaxPool((2, 2), (2, 2)), [(1, 16, 8, 8)]),
+        single_layer(MaxPool((3, 3), (1, 1), (1, 1, 1, 1)), [(1, 3, 7, 7)]),
+        single_layer(MaxPool((5, 3), (3, 2), (2, 1, 2, 0), (2, 3)), [(1, 5, 13, 33)]),
+        single_layer(MaxPool((13, 13), (1, 1), (6, 6, 6, 6)), [(1, 4, 7, 9)], epilogue=[Step(Clip(0.0, np.inf))]),
+    ]
+    check_all(networks, candidates, least=2)
+
+
+def test_average() -> None:
+    """Divisors with and without padding, with ceil mode's excess, and an epilogue with an operand."""
+    networks = [
+        single_layer(AveragePool((3, 3), (2, 2), (1, 1, 1, 1)), [(1, 20, 9, 31)]),
+        single_layer(AveragePool((3, 3), (1, 1), (1, 1, 1, 1), count_include_pad=True), [(1, 16, 6, 8)]),
+        single_layer(AveragePool((3, 2), (2, 2), (0, 1, 1, 0), (1, 1), True), [(1, 3, 9, 10)]),
+        single_layer(AveragePool((7, 7)), [(1, 40, 7, 7)]),
+        single_layer(AveragePool((2, 2), (2, 2)), [(1, 9, 6, 66)], epilogue=[Step(Add(), operand=(1, 9, 3, 33))]),
+    ]
+    check_all(networks, candidates, least=2)
+
+
+def test_whole_map() -> None:
+    """Means and maxima of maps of awkward sizes."""
+    networks: list[Network] = []
+    for shape in ((1, 20, 7, 7), (1, 33, 9, 31), (1, 16, 1, 1)):
+        networks.append(single_layer(GlobalAveragePool(), [shape], epilogue=[Step(Clip(0.0, 6.0))]))
+        networks.append(single_layer(GlobalMaxPool(), [shape]))
+    check_all(networks, candidates)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, 1), (4, 6)])
+def test_not_a_number_reaches_every_window_that_holds_it(place: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the NaN lies in the window: first, in the middle or last."""
+    if not supports(AVX512.name):
+        pytest.skip("this machine cannot run AVX-512")
+    network = single_layer(MaxPool((3, 3), (1, 1), (1, 1, 1, 1)), [(1, 3, 5, 7)])
+    ways = candidates(network.layers[0], network, AVX512)
+    library = compile_library(ways, AVX512)
+
+    class _Generator:
+        def standard_normal(self, shape: tuple[int, ...]) -> np.ndarray:
+            values = np.random.default_rng(3).standard_normal(shape)
+            values[(..., *place)] = np.nan
+            return values
+
+    generator = _Generator()
+    monkeypatch.setattr("tests.targets.cpu.kernel_harness.np.random.default_rng", lambda seed: generator)
+    real = np.random.Generator(np.random.PCG64(3))
+    monkeypatch.setattr(_Generator, "standard_normal", lambda self, shape: _with_nan(real, shape, place))
+    for index, way in enumerate(ways):
+        actual, expected = run(Case(network, way), getattr(library, f"case_{index}"), AVX512)
+        np.testing.assert_array_equal(actual, expected)
