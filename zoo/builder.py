@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,11 +209,11 @@ class ModelBuilder:
         model.graph.initializer.extend(self._initializers)
         return model
 
-    def _same(self, value: Value, operator: str, constants: Sequence[str] = (), **attributes: object) -> Value:
+    def _same(self, value: Value, operator: str, constants: Sequence[str] = (), **attributes: Any) -> Value:
         name = self._add(operator, [value.name, *constants], **attributes)
         return Value(name, value.batch, value.channels, value.height, value.width)
 
-    def _add(self, operator: str, inputs: Sequence[str], **attributes: object) -> str:
+    def _add(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         name = f"{operator}_{len(self._nodes)}"
         output = f"{name}_output"
         self._nodes.append(helper.make_node(operator, inputs, [output], name=f"/{name}", **attributes))

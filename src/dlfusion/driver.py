@@ -1,10 +1,7 @@
 """The compiler from end to end, and the public Python API: the one file that knows every stage and their order."""
 
 import os
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +19,7 @@ from dlfusion.machine import Machine, host
 from dlfusion.passes import clean
 from dlfusion.plan import legality
 from dlfusion.plan.plan import Plan
-from dlfusion.runtime.build import build, copy_artefact
+from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.check import Verdict, compare
 from dlfusion.runtime.executable import Executable
@@ -52,9 +49,7 @@ class CompiledModel:
         self.plan = plan
         self.network = network
         self.build_seconds = build_seconds
-        self._executable = Executable.load(folder)
-        if temporary:
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._executable = Executable.load(folder, temporary=temporary)
 
     def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
         """The model's output (a tuple if there are several) for arrays in the order of its inputs.
@@ -80,7 +75,7 @@ class CompiledModel:
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Copies the artefact to `folder`: a shared library with a C interface, its sources, weights and plan."""
-        copy_artefact(self.folder, Path(folder))
+        self._executable.save(Path(folder))
         return Path(folder)
 
     def close(self) -> None:

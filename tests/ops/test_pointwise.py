@@ -71,7 +71,7 @@ def test_affine_is_batch_normalization() -> None:
     variance = uniform(5, seed=5, low=0.5, high=2)
     constants = [PER_CHANNEL, uniform(5, seed=4), uniform(5, seed=6), variance]
     expected = run_node("BatchNormalization", [X], constants, epsilon=0.0)
-    scale: Array = PER_CHANNEL / np.sqrt(variance)
+    scale = (PER_CHANNEL / np.sqrt(variance)).astype(np.float32)
     result = Affine().reference([X], [scale, constants[1] - constants[2] * scale])
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
     assert Affine().operations([SHAPE], [(5,), (5,)]) == 2 * X.size

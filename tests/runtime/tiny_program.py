@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit
 
@@ -58,7 +59,7 @@ const Program program = {{"tiny", "{sha256}", 1, inputs, 2, outputs, 2, blocks, 
 def tiny_program(
     *, cores: int = 2, rows: int = 6, columns: int = 5, add: float = 1.0, isa_flags: Sequence[str] = ("-mavx2", "-mfma")
 ) -> Program:
-    """y = (x + add) * 3 and z = 10 y for x of shape 1 x rows x columns."""
+    """A program that computes y = (x + add) * 3 and z = 10 y for x of 1 x rows x columns."""
     weights = np.array([add, 3.0], np.float32)
     shape = (1, rows, columns)
     program = Program(
@@ -92,6 +93,6 @@ def tiny_program(
     )
 
 
-def expected(x: np.ndarray, add: float = 1.0) -> np.ndarray:
+def expected(x: NDArray[np.float32], add: float = 1.0) -> NDArray[np.float32]:
     """What the program's first output must be."""
     return (x + np.float32(add)) * np.float32(3.0)

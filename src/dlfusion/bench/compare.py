@@ -13,7 +13,8 @@ from typing import Any
 from dlfusion import driver
 from dlfusion.bench import onnx_runtime
 from dlfusion.errors import DlfusionError, InputError
-from dlfusion.machine.host import host
+from dlfusion.layers.layer import Network
+from dlfusion.machine import host
 from dlfusion.report.record import PEER, Comparison, Engine, Record
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -73,9 +74,11 @@ def available_cpus() -> tuple[int, ...]:
 
 def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int]) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
-        artefacts, same_plan = _compile_all(model, cores, chosen, Path(scratch))
+        network = driver.import_model(model, shapes=chosen.shapes)
+        artefacts, same_plan = _compile_all(network, cores, chosen, Path(scratch))
         job = {
             "model": str(model),
+            "ports": [(port.name, port.array_shape) for port in network.graph.inputs],
             "folders": {artefact.strategy: str(artefact.folder) for artefact in artefacts},
             "cpus": list(cpus),
             "seconds": chosen.seconds,
@@ -86,18 +89,14 @@ def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int]) 
             replace(_engine(artefact.strategy, timed), build_seconds=artefact.build_seconds) for artefact in artefacts
         ]
         if chosen.memory:
-            engines = [
-                replace(engine, peak_memory_bytes=_child("memory", {**job, "engine": engine.name})["peak_bytes"])
-                for engine in engines
-            ]
+            engines = [_with_memory(engine, job) for engine in engines]
     return Comparison(model.stem, cores, tuple(engines), same_plan)
 
 
 def _compile_all(
-    model: Path, cores: int, chosen: Options, scratch: Path
+    network: Network, cores: int, chosen: Options, scratch: Path
 ) -> tuple[tuple[_Artefact, ...], dict[str, str]]:
     """Compile each strategy's plan; strategies whose blocks are equal share one artefact."""
-    network = driver.import_model(model, shapes=chosen.shapes)
     artefacts: list[_Artefact] = []
     same_plan: dict[str, str] = {}
     first_with: dict[tuple[Any, ...], str] = {}
@@ -108,11 +107,13 @@ def _compile_all(
             same_plan[strategy] = first_with[blocks]
             continue
         first_with[blocks] = strategy
-        compiled = driver.compile(
-            model, cores=cores, plan=plan, shapes=chosen.shapes, isa=chosen.isa, folder=scratch / str(index)
-        )
-        artefacts.append(_Artefact(strategy, scratch / str(index), compiled.build_seconds))
+        with driver.compile(network, plan=plan, isa=chosen.isa, folder=scratch / str(index)) as compiled:
+            artefacts.append(_Artefact(strategy, compiled.folder, compiled.build_seconds))
     return tuple(artefacts), same_plan
+
+
+def _with_memory(engine: Engine, job: Mapping[str, Any]) -> Engine:
+    return replace(engine, peak_memory_bytes=_child("memory", {**job, "engine": engine.name})["peak_bytes"])
 
 
 def _engine(name: str, timed: Mapping[str, Any]) -> Engine:
@@ -132,8 +133,7 @@ def _child(mode: str, job: Mapping[str, Any]) -> dict[str, Any]:
             child.kill()
     if child.returncode != 0:
         last = "\n".join(errors.strip().splitlines()[-8:])
-        raise DlfusionError(
-            f"the process that measures {job['model']} on {len(job['cpus'])} cores ended with status {child.returncode}:\n{last}"
-        )
+        what = f"the process that measures {job['model']} on {len(job['cpus'])} cores"
+        raise DlfusionError(f"{what} ended with status {child.returncode}:\n{last}")
     answer: dict[str, Any] = json.loads(output)
     return answer

@@ -53,7 +53,7 @@ def bench(
     with progress(quiet=as_json) as advance:
         record = compare(models, chosen, advance)
     if samples is not None:
-        write_text(samples, json.dumps(record.document(), indent=1) + "\n")
+        write_text(samples, json.dumps(record.document()) + "\n")
         messages().print(f"wrote {samples}", markup=False)
     if as_json:
         print_json(record.summary())

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dlfusion.cli import options
-from dlfusion.cli.console import ProgressCallback, output, print_json, progress
+from dlfusion.cli.console import output, print_json, progress
 from dlfusion.errors import InputError
 
 if TYPE_CHECKING:
     from dlfusion.driver import CompiledModel
+    from dlfusion.layers.layer import Network
     from dlfusion.report.blocks import PlanSummary
 
 MEASURE_SECONDS = 1.0
@@ -44,24 +45,19 @@ def compile_model(
     from dlfusion.report.blocks import block_table, summarize
 
     with progress(quiet=as_json) as advance:
+        advance("import", 0, 1)
+        network = driver.import_model(model, shapes=options.parse_shapes(shape))
         compiled = driver.compile(
-            model,
-            strategy=strategy,
-            cores=cores,
-            plan=plan_file,
-            shapes=options.parse_shapes(shape),
-            isa=isa,
-            folder=folder,
-            progress=advance,
+            network, strategy=strategy, cores=cores, plan=plan_file, isa=isa, folder=folder, progress=advance
         )
-        seconds = None
-        difference = None
+        seconds, difference = None, None
         if check:
             advance("check", 0, 1)
-            difference = driver.verify(compiled).largest_difference
-            advance("check", 1, 1)
-            seconds = block_seconds(compiled, advance)
-    summary = summarize(compiled.network, compiled.plan, seconds)
+            difference = _check(model, network, compiled)
+            advance("measure", 0, 1)
+            seconds = _block_seconds(network, compiled)
+            advance("measure", 1, 1)
+    summary = summarize(network, compiled.plan, seconds)
     if as_json:
         print_json(_document(compiled, summary, difference))
         return
@@ -74,26 +70,36 @@ def compile_model(
     console.print(f"Files: {compiled.folder}", markup=False)
 
 
-def block_seconds(compiled: "CompiledModel", advance: ProgressCallback) -> tuple[float, ...]:
+def _check(model: Path, network: "Network", compiled: "CompiledModel") -> float:
+    """The largest difference from ONNX Runtime, or from the NumPy reference where that is not installed.
+
+    Raises:
+        VerificationError: it is larger than the tolerance.
+    """
+    from dlfusion import driver
+    from dlfusion.bench import onnx_runtime
+
+    inputs = driver.random_inputs(network)
+    expected = onnx_runtime.outputs(model, network.graph.inputs, inputs) if onnx_runtime.is_installed() else None
+    return driver.verify(compiled, inputs, expected).relative
+
+
+def _block_seconds(network: "Network", compiled: "CompiledModel") -> tuple[float, ...]:
     """The median time of each block over about a second of runs on random inputs."""
     import numpy as np
 
-    from dlfusion.bench.inputs import random_inputs
+    from dlfusion import driver
 
-    inputs = random_inputs(compiled.network.graph.inputs)
-    advance("measure", 0, 1)
+    inputs = driver.random_inputs(network)
     compiled.profile(*inputs)
-    samples = []
+    samples: list[tuple[float, ...]] = []
     end = time.perf_counter() + MEASURE_SECONDS
     while len(samples) < FEWEST_RUNS or time.perf_counter() < end:
         samples.append(compiled.profile(*inputs))
-    advance("measure", 1, 1)
     return tuple(float(median) for median in np.median(np.array(samples), axis=0))
 
 
-def _document(
-    compiled: "CompiledModel", summary: "PlanSummary", difference: float | None
-) -> dict[str, object]:
+def _document(compiled: "CompiledModel", summary: "PlanSummary", difference: float | None) -> dict[str, object]:
     return {
         "folder": str(compiled.folder),
         "build_seconds": compiled.build_seconds,

@@ -10,13 +10,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dlfusion.errors import DlfusionError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -66,10 +68,12 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
-    """A callback that shows stages as they advance: bars on a terminal, one line per finished stage elsewhere."""
+    """A callback that shows stages as they advance: bars on a terminal, one line per stage elsewhere."""
     if quiet:
         yield _ignore
     elif sys.stderr.isatty():
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         columns: tuple[Any, ...] = (
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description}"),
@@ -87,11 +91,14 @@ def _ignore(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-def _bars_callback(bars: Progress) -> ProgressCallback:
-    tasks: dict[str, Any] = {}
+def _bars_callback(bars: "Progress") -> ProgressCallback:
+    """One bar a stage. A stage that begins ends the one before it, which may not have counted to its end."""
+    tasks: dict[str, TaskID] = {}
 
     def advance(stage: str, done: int, total: int) -> None:
         if stage not in tasks:
+            for task in bars.tasks:
+                bars.update(task.id, completed=task.total)
             tasks[stage] = bars.add_task(stage, total=total)
         bars.update(tasks[stage], completed=done, total=total)
 
@@ -99,11 +106,13 @@ def _bars_callback(bars: Progress) -> ProgressCallback:
 
 
 def _lines_callback(console: Console) -> ProgressCallback:
-    finished: set[str] = set()
+    """One line a stage, when it begins: what a log needs."""
+    begun: set[str] = set()
 
     def advance(stage: str, done: int, total: int) -> None:
-        if done >= total and stage not in finished:
-            finished.add(stage)
-            console.print(f"{stage}: done ({done} of {total})", markup=False)
+        del done, total
+        if stage not in begun:
+            begun.add(stage)
+            console.print(f"{stage} ...", markup=False)
 
     return advance

@@ -17,7 +17,8 @@ def explain(
     plan_file: options.PlanFile = None,
     shape: options.Shapes = None,
     save: Annotated[
-        Path | None, typer.Option("--save-plan", metavar="FILE", help="Write the plan as JSON, to edit and to compile with.")
+        Path | None,
+        typer.Option("--save-plan", metavar="FILE", help="Write the plan as JSON, to edit and to compile with."),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
     as_json: options.Json = False,
@@ -29,7 +30,10 @@ def explain(
     from dlfusion.report.blocks import block_table, summarize
 
     network = driver.import_model(model, shapes=options.parse_shapes(shape))
-    plan = driver.make_plan(network, strategy=strategy, cores=cores, plan=plan_file)
+    if plan_file is not None:
+        plan = driver.read_plan(network, plan_file)
+    else:
+        plan = driver.make_plan(network, strategy=strategy, cores=cores)
     if save is not None:
         write_text(save, plan.to_json())
         messages().print(f"wrote {save}", markup=False)

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dlfusion.errors import InputError
-from dlfusion.graph.graph import Array, Port
+from dlfusion.runtime.executable import Array
+from dlfusion.runtime.program import ArrayPort
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
@@ -20,7 +21,7 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 IMAGENET_MARGIN = 256 / 224
 
 
-def read_inputs(files: Sequence[Path], ports: Sequence[Port]) -> tuple[Array, ...]:
+def read_inputs(files: Sequence[Path], ports: Sequence[ArrayPort]) -> tuple[Array, ...]:
     """One array for each input of the model, from one .npz with all of them or one .npy or image for each, in order.
 
     Raises:
@@ -29,7 +30,7 @@ def read_inputs(files: Sequence[Path], ports: Sequence[Port]) -> tuple[Array, ..
     if len(files) == 1 and files[0].suffix.lower() == ".npz":
         return _from_archive(files[0], ports)
     if len(files) != len(ports):
-        wanted = ", ".join(f"{port.name} {_text(port.array_shape)}" for port in ports)
+        wanted = ", ".join(f"{port.name} {_text(port.shape)}" for port in ports)
         raise InputError(
             f"the model has {len(ports)} inputs ({wanted}), but {len(files)} files were given; "
             "give one --input FILE for each, in this order, or one .npz that holds all"
@@ -48,22 +49,23 @@ def image_array(image: Image.Image, shape: tuple[int, ...]) -> Array:
     """
     if len(shape) != 4 or shape[1] not in (1, 3):
         raise InputError(
-            f"an image fits inputs of shape N x 3 x H x W or N x 1 x H x W, but this input is {_text(shape)}; give a .npy file"
+            f"an image fits inputs of shape N x 3 x H x W or N x 1 x H x W, but this input is {_text(shape)}; "
+            "give a .npy file"
         )
-    batch, channels, height, width = shape
+    _, channels, height, width = shape
     margin = IMAGENET_MARGIN if channels == 3 else 1.0
     scale = max(height * margin / image.height, width * margin / image.width)
     size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
     resized = image.convert("RGB" if channels == 3 else "L").resize(size, Image.Resampling.BILINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    pixels = np.asarray(resized.crop((left, top, left + width, top + height)), np.float32) / np.float32(255)
+    pixels = np.asarray(resized.crop((left, top, left + width, top + height)), np.float64) / 255
     if channels == 3:
-        pixels = (pixels - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_DEVIATION, np.float32)
+        pixels = (pixels - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_DEVIATION)
     planes = pixels.reshape(height, width, channels).transpose(2, 0, 1)
-    return np.ascontiguousarray(np.broadcast_to(planes, (batch, channels, height, width)))
+    return np.ascontiguousarray(np.broadcast_to(planes, shape), np.float32)
 
 
-def _from_archive(file: Path, ports: Sequence[Port]) -> tuple[Array, ...]:
+def _from_archive(file: Path, ports: Sequence[ArrayPort]) -> tuple[Array, ...]:
     _require(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
@@ -76,10 +78,12 @@ def _from_archive(file: Path, ports: Sequence[Port]) -> tuple[Array, ...]:
     unnamed = [f"arr_{index}" for index in range(len(ports))]
     if list(arrays) == unnamed:
         return tuple(_fit(arrays[name], port, file) for name, port in zip(unnamed, ports, strict=True))
-    raise InputError(f"{file} holds {sorted(arrays)}, but the model's inputs {missing} are not among them; save them by name")
+    raise InputError(
+        f"{file} holds {sorted(arrays)}, but the model's inputs {missing} are not among them; save them by name"
+    )
 
 
-def _from_file(file: Path, port: Port) -> Array:
+def _from_file(file: Path, port: ArrayPort) -> Array:
     _require(file)
     suffix = file.suffix.lower()
     try:
@@ -87,7 +91,7 @@ def _from_file(file: Path, port: Port) -> Array:
             return _fit(np.load(file, allow_pickle=False), port, file)
         if suffix in IMAGE_SUFFIXES:
             with Image.open(file) as image:
-                return image_array(image, port.array_shape)
+                return image_array(image, port.shape)
     except (OSError, ValueError, EOFError, UnidentifiedImageError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     raise InputError(f"{file} is neither .npy nor an image ({', '.join(IMAGE_SUFFIXES)}); convert it to one of them")
@@ -98,16 +102,16 @@ def _require(file: Path) -> None:
         raise InputError(f"the input file {file} does not exist; check the path")
 
 
-def _fit(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], port: Port, file: Path) -> Array:
+def _fit(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], port: ArrayPort, file: Path) -> Array:
     """The array as float32 of the input's shape; a batch axis of one may be missing."""
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
         raise InputError(f"{file} holds {array.dtype} for input {port.name}, expected real numbers; save it as float32")
-    if array.shape != port.array_shape and (1, *array.shape) != port.array_shape:
+    if array.shape != port.shape and (1, *array.shape) != port.shape:
         raise InputError(
             f"{file} holds an array of shape {_text(array.shape)} for input {port.name}, "
-            f"which is {_text(port.array_shape)}; reshape it, or compile the model with --shape {port.name}=..."
+            f"which is {_text(port.shape)}; reshape it, or compile the model with --shape {port.name}=..."
         )
-    return np.ascontiguousarray(array.reshape(port.array_shape), np.float32)
+    return np.ascontiguousarray(array.reshape(port.shape), np.float32)
 
 
 def _text(shape: tuple[int, ...]) -> str:

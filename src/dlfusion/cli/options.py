@@ -47,7 +47,9 @@ def parse_shapes(texts: list[str] | None) -> dict[str, tuple[int, ...]] | None:
         name, separator, sizes = text.rpartition("=")
         fields = [field.strip() for field in sizes.split(",")]
         if not separator or not name or not all(field.isascii() and field.isdigit() and int(field) for field in fields):
-            raise InputError(f"--shape {text!r} is not of the form NAME=N,C,H,W with positive sizes; example: --shape x=1,3,224,224")
+            raise InputError(
+                f"--shape {text!r} is not of the form NAME=N,C,H,W with positive sizes; example: --shape x=1,3,224,224"
+            )
         if name in shapes:
             raise InputError(f"--shape names input {name!r} twice: {shapes[name]} and {sizes}; give each input once")
         shapes[name] = tuple(int(field) for field in fields)

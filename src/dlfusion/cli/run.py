@@ -13,14 +13,17 @@ from dlfusion.errors import InputError
 
 if TYPE_CHECKING:
     from dlfusion.driver import CompiledModel
-    from dlfusion.graph.graph import Array
+    from dlfusion.runtime.executable import Array
 
 TOP = 5
 
 
 def run(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL_OR_DIR", help="An ONNX file, or a folder that `compile` wrote.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="MODEL_OR_DIR", help="An ONNX file, or a folder that `compile` wrote.", show_default=False
+        ),
     ],
     inputs: Annotated[
         list[Path],
@@ -28,8 +31,8 @@ def run(
             "--input",
             "-i",
             metavar="FILE",
-            help="A .npy or image for each input in order, or one .npz. Images: RGB, resized, centre-cropped, ImageNet mean and "
-            "deviation; one-channel models get luminance in 0..1.",
+            help="A .npy or image for each input in order, or one .npz. Images: RGB, resized, centre-cropped, "
+            "ImageNet mean and deviation; one-channel models get luminance in 0..1.",
             show_default=False,
         ),
     ],
@@ -49,10 +52,9 @@ def run(
     compiled = _executable(model, strategy, cores, shape, quiet=as_json)
     from dlfusion.cli.inputs import read_inputs
 
-    graph = compiled.network.graph
-    result = compiled(*read_inputs(inputs, graph.inputs))
-    arrays = result if isinstance(result, tuple) else (result,)
-    outputs = {port.name: array for port, array in zip(graph.outputs, arrays, strict=True)}
+    program = compiled.executable
+    arrays = compiled.outputs(*read_inputs(inputs, program.inputs))
+    outputs = {port.name: array for port, array in zip(program.outputs, arrays, strict=True)}
     if out is not None:
         _write(out, outputs)
     if as_json:
@@ -96,7 +98,9 @@ def _write(file: Path, outputs: Mapping[str, "Array"]) -> None:
     elif len(outputs) == 1:
         np.save(content, next(iter(outputs.values())))
     else:
-        raise InputError(f"the model has {len(outputs)} outputs ({', '.join(outputs)}), a .npy file holds one; use .npz")
+        raise InputError(
+            f"the model has {len(outputs)} outputs ({', '.join(outputs)}), a .npy file holds one; use .npz"
+        )
     write_bytes(file, content.getvalue())
 
 
@@ -130,7 +134,9 @@ def _show(name: str, array: "Array", names: list[str]) -> None:
         if array.shape[0] > 1:
             console.print(f"  image {image}", markup=False)
         for entry in entries:
-            console.print(f"  {entry['score']:10.4f}  class {entry['class']} {entry.get('label', '')}".rstrip(), markup=False)
+            console.print(
+                f"  {entry['score']:10.4f}  class {entry['class']} {entry.get('label', '')}".rstrip(), markup=False
+            )
     if "mean" in described:
         values = ", ".join(f"{key} {described[key]:.6g}" for key in ("minimum", "maximum", "mean"))
         console.print(f"  {values}; write the array with -o FILE.npy", markup=False)

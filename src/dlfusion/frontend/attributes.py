@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import onnx_ir
 
-from dlfusion.frontend.context import Unsupported
+from dlfusion.frontend.context import UnsupportedNodeError
 from dlfusion.ops.spatial import Padding, Pair, extent
 
 
@@ -37,11 +37,11 @@ def require(node: onnx_ir.Node, name: str, allowed: int | str) -> None:
     """Rejects any value but the allowed one, which is also the default.
 
     Raises:
-        Unsupported: the attribute has another value.
+        UnsupportedNodeError: the attribute has another value.
     """
     actual = integer(node, name, allowed) if isinstance(allowed, int) else text(node, name, allowed)
     if actual != allowed:
-        raise Unsupported(f"{name} is {actual}; only {allowed} is supported")
+        raise UnsupportedNodeError(f"{name} is {actual}; only {allowed} is supported")
 
 
 def pair(values: Sequence[int] | None, rank: int, default: int) -> Pair:
@@ -67,11 +67,11 @@ def sliding(node: onnx_ir.Node, kernel: Sequence[int], size: Sequence[int]) -> S
     """Kernel, strides, padding and dilation of a convolution or pooling over a map of `size`.
 
     Raises:
-        Unsupported: the operator is not one- or two-dimensional, or a pad is negative.
+        UnsupportedNodeError: the operator is not one- or two-dimensional, or a pad is negative.
     """
     rank = len(size)
     if rank not in (1, 2) or len(kernel) != rank:
-        raise Unsupported(f"it has {rank} spatial dimensions and a kernel of {len(kernel)}; 1 and 2 are supported")
+        raise UnsupportedNodeError(f"it has {rank} spatial dimensions, its kernel {len(kernel)}; 1 and 2 are supported")
     strides = integers(node, "strides") or (1,) * rank
     dilations = integers(node, "dilations") or (1,) * rank
     mode = text(node, "auto_pad", "NOTSET")
@@ -87,7 +87,7 @@ def sliding(node: onnx_ir.Node, kernel: Sequence[int], size: Sequence[int]) -> S
         ]
         pads = split_padding(totals, mode)
     else:
-        raise Unsupported(f"auto_pad is {mode}")
+        raise UnsupportedNodeError(f"auto_pad is {mode}")
     return Sliding(pair(kernel, rank, 1), pair(strides, rank, 1), padding(pads), pair(dilations, rank, 1))
 
 
@@ -101,10 +101,10 @@ def padding(pads: Sequence[int]) -> Padding:
     """ONNX's list, all beginnings and then all ends, as top, left, bottom, right.
 
     Raises:
-        Unsupported: a pad is negative.
+        UnsupportedNodeError: a pad is negative.
     """
     if min(pads) < 0:
-        raise Unsupported(f"pads are {list(pads)}; negative ones are not supported")
+        raise UnsupportedNodeError(f"pads are {list(pads)}; negative ones are not supported")
     if len(pads) == 2:
         return (pads[0], 0, pads[1], 0)
     return (pads[0], pads[1], pads[2], pads[3])

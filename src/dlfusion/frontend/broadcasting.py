@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlfusion.frontend.context import Unsupported, four_axes
+from dlfusion.frontend.context import UnsupportedNodeError, four_axes
 from dlfusion.graph.graph import Array
 
 
@@ -12,19 +12,19 @@ def per_channel(constant: Array, shape: Sequence[int]) -> Array:
     """The constant that is broadcast to an activation of `shape`, as one number per channel (axis 1).
 
     Raises:
-        Unsupported: it varies along another axis, or would enlarge the activation.
+        UnsupportedNodeError: it varies along another axis, or would enlarge the activation.
     """
     aligned = constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape)
     if aligned.ndim != len(shape) or any(
         mine not in (1, size) for mine, size in zip(aligned.shape, shape, strict=True)
     ):
-        raise Unsupported(f"its constant of shape {constant.shape} does not broadcast to {tuple(shape)}")
+        raise UnsupportedNodeError(f"its constant of shape {constant.shape} does not broadcast to {tuple(shape)}")
     for axis, size in enumerate(aligned.shape):
         if axis == 1 or size == 1:
             continue
         first = aligned.take([0], axis)
         if not np.array_equal(np.broadcast_to(first, aligned.shape), aligned):
-            raise Unsupported(
+            raise UnsupportedNodeError(
                 f"its constant of shape {constant.shape} varies along axis {axis} of {tuple(shape)}; "
                 "only one value per channel (axis 1) is supported"
             )

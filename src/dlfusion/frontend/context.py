@@ -16,12 +16,15 @@ from dlfusion.graph.graph import Array, Node
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.reshape import Reshape
 
+Parameters = Sequence[tuple[str, Array]]
+"""Role, such as `weights`, and array of each constant of a node."""
 
-class Unsupported(Exception):
+
+class UnsupportedNodeError(Exception):
     """A node cannot be converted; the message says why. Caught by the importer, which lists all such nodes."""
 
 
-class Invalid(Exception):
+class InvalidNodeError(Exception):
     """A node contradicts ONNX's rules; the message says how. Caught by the importer, which adds the node's name."""
 
 
@@ -79,14 +82,14 @@ class Context:
         """The node's input `index`, which must not be constant.
 
         Raises:
-            Unsupported: it is constant.
-            Invalid: the node has no such input.
+            UnsupportedNodeError: it is constant.
+            InvalidNodeError: the node has no such input.
         """
         value = self._input(node, index)
         if value is None:
-            raise Invalid(f"input {index} is missing")
+            raise InvalidNodeError(f"input {index} is missing")
         if value.const_value is not None:
-            raise Unsupported(f"its input {value.name} is constant")
+            raise UnsupportedNodeError(f"its input {value.name} is constant")
         return self.lookup(value)
 
     def is_constant(self, node: onnx_ir.Node, index: int) -> bool:
@@ -98,38 +101,38 @@ class Context:
         """The constant that is the node's input `index`; None if the node has no such input.
 
         Raises:
-            Unsupported: it is computed at run time.
+            UnsupportedNodeError: it is computed at run time.
         """
         value = self._input(node, index)
         if value is None:
             return None
         if value.const_value is None:
-            raise Unsupported(f"its input {value.name} is computed at run time; only a constant is supported")
+            raise UnsupportedNodeError(f"its input {value.name} is computed at run time; only a constant is supported")
         return value.const_value.numpy()
 
     def constant(self, node: onnx_ir.Node, index: int) -> NDArray[np.generic]:
         """As `optional`, for an input that the node must have."""
         array = self.optional(node, index)
         if array is None:
-            raise Invalid(f"input {index} is missing")
+            raise InvalidNodeError(f"input {index} is missing")
         return array
 
     def weights(self, node: onnx_ir.Node, index: int) -> Array:
         """As `constant`, in float32.
 
         Raises:
-            Unsupported: the constant has another type.
+            UnsupportedNodeError: the constant has another type.
         """
         array = self.constant(node, index)
         if array.dtype != np.float32:
-            raise Unsupported(f"its input {index} is {array.dtype}; only float32 is supported")
+            raise UnsupportedNodeError(f"its input {index} is {array.dtype}; only float32 is supported")
         return np.asarray(array, np.float32)
 
     def emit(
         self,
         operator: Operator,
         activations: Sequence[str],
-        constants: Sequence[tuple[str, Array]] = (),
+        constants: Parameters = (),
         role: str = "",
     ) -> str:
         """Adds a node and returns its output's name.
@@ -141,7 +144,7 @@ class Context:
             role: what a node does that has no counterpart in the ONNX model; part of its name.
 
         Raises:
-            Invalid: the shapes do not fit the operator.
+            InvalidNodeError: the shapes do not fit the operator.
         """
         current = self._current
         if current is None:
@@ -153,7 +156,7 @@ class Context:
                 [self.shapes[name] for name in activations], [array.shape for _, array in constants]
             )
         except ValueError as error:
-            raise Invalid(str(error)) from error
+            raise InvalidNodeError(str(error)) from error
         names = []
         for constant, array in constants:
             names.append(_unique(f"{output}.{constant}", self._values))
@@ -163,9 +166,7 @@ class Context:
         self.shapes[output] = shape
         return output
 
-    def result(
-        self, operator: Operator, activation: Activation, constants: Sequence[tuple[str, Array]] = ()
-    ) -> Activation:
+    def result(self, operator: Operator, activation: Activation, constants: Parameters = ()) -> Activation:
         """Applies an operator that keeps the shape, on the four axes that belong to the ONNX shape."""
         return Activation(self.emit(operator, [self.canonical(activation)], constants), activation.shape)
 

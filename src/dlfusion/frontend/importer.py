@@ -6,7 +6,7 @@ from types import MappingProxyType
 import onnx_ir
 
 from dlfusion.errors import ModelError, UnsupportedError
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.preparing import prepare
 from dlfusion.frontend.reading import Source, read
@@ -33,7 +33,7 @@ def load(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> G
     context = Context(opset)
     inputs = []
     for value in model.graph.inputs:
-        name, shape = str(value.name), tuple(int(size) for size in value.shape or ())
+        name, shape = str(value.name), _static(value.shape) or ()
         inputs.append(Port(name, context.add_input(name, shape).value, shape))
     _convert(model.graph, context)
     fed = {port.value for port in inputs}
@@ -53,10 +53,10 @@ def _convert(graph: onnx_ir.Graph, context: Context) -> None:
         context.begin(node)
         try:
             activation = _converted(node, context)
-        except Unsupported as error:
+        except UnsupportedNodeError as error:
             problems.append(f"{_title(node)}: {error}")
             activation = _stand_in(node, context)
-        except Invalid as error:
+        except InvalidNodeError as error:
             raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
         if activation is not None:
             context.bind(str(node.outputs[0].name), activation)
@@ -69,10 +69,10 @@ def _converted(node: onnx_ir.Node, context: Context) -> Activation | None:
     """The node's first output; None if it cannot be told because of an unsupported node before it."""
     converter = CONVERTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if converter is None:
-        raise Unsupported("there is no such operator" + (f" of domain {node.domain}" if node.domain else ""))
+        raise UnsupportedNodeError("there is no such operator" + (f" of domain {node.domain}" if node.domain else ""))
     extra = [output.name for output in node.outputs[1:] if output.uses() or output.is_graph_output()]
     if extra:
-        raise Unsupported(f"its additional output {extra[0]} is used")
+        raise UnsupportedNodeError(f"its additional output {extra[0]} is used")
     if not all(context.known(value) for value in node.inputs if value is not None):
         return None
     return converter(node, context)
@@ -81,9 +81,14 @@ def _converted(node: onnx_ir.Node, context: Context) -> Activation | None:
 def _stand_in(node: onnx_ir.Node, context: Context) -> Activation | None:
     """Something of the right shape in place of an unsupported node, so that those after it can be examined too."""
     output = node.outputs[0]
-    if output.shape is None or not all(isinstance(size, int) for size in output.shape):
-        return None
-    return context.add_input(str(output.name), tuple(int(size) for size in output.shape))
+    shape = _static(output.shape)
+    return None if shape is None else context.add_input(str(output.name), shape)
+
+
+def _static(shape: onnx_ir.Shape | None) -> tuple[int, ...] | None:
+    """The sizes; None if one of them is unknown."""
+    sizes = () if shape is None else tuple(size for size in shape if isinstance(size, int))
+    return None if shape is None or len(sizes) < len(shape) else sizes
 
 
 def _defined(value: onnx_ir.Value) -> bool:

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-import google.protobuf.message
 import onnx
 import onnx_ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from dlfusion.errors import ModelError
 
@@ -37,12 +37,14 @@ def _parse(path: Path) -> onnx.ModelProto:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        return onnx.ModelProto.FromString(content)
-    except google.protobuf.message.DecodeError as error:
+        proto = onnx.ModelProto()
+        proto.ParseFromString(content)
+    except DecodeError as error:
         raise ModelError(
             f"{path} ({len(content)} bytes) is not an ONNX model, or was cut off: {error}. "
             "Export or download the file again."
         ) from error
+    return proto
 
 
 def _from_proto(proto: onnx.ModelProto, name: str) -> onnx_ir.Model:

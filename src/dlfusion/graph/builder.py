@@ -40,15 +40,16 @@ class GraphBuilder:
             shape: N x C x H x W inside the graph.
             array_shape: the shape that users feed, if it differs.
         """
-        self._claim(value)
+        self._require_free(value)
         self._shapes[value] = shape
         self._inputs.append(Port(value, value, shape if array_shape is None else array_shape))
         return value
 
     def constant(self, name: str, array: ArrayLike) -> str:
         """Add a constant that several nodes may name, as float32, and return its name."""
-        self._claim(name)
-        self._constants[name] = np.ascontiguousarray(array, dtype=np.float32)
+        self._require_free(name)
+        # Unlike ascontiguousarray, asarray keeps rank 0, which then fails with its true shape.
+        self._constants[name] = np.asarray(array, dtype=np.float32, order="C")
         return name
 
     def node(
@@ -73,19 +74,17 @@ class GraphBuilder:
         """
         name = name or f"{type(operator).__name__}_{len(self._nodes)}"
         output = output or name
-        constants = [
-            parameter if isinstance(parameter, str) else self.constant(f"{output}.{index}", parameter)
-            for index, parameter in enumerate(parameters)
-        ]
-        if unknown := [constant for constant in constants if constant not in self._constants]:
-            raise ValueError(f"{self._name} has no constants {unknown}")
-        self._claim(output)
+        self._require_free(output)
+        arrays = [self._array(parameter) for parameter in parameters]
         try:
-            self._shapes[output] = operator.output_shape(
-                [self.shape(value) for value in inputs], [self._constants[constant].shape for constant in constants]
-            )
+            shape = operator.output_shape([self.shape(value) for value in inputs], [array.shape for array in arrays])
         except ValueError as error:
             raise ValueError(f"node {name}: {error}") from error
+        constants = [
+            parameter if isinstance(parameter, str) else self.constant(f"{output}.{index}", array)
+            for index, (parameter, array) in enumerate(zip(parameters, arrays, strict=True))
+        ]
+        self._shapes[output] = shape
         self._nodes.append(Node(name, operator, (*inputs, *constants), output, origins))
         return output
 
@@ -117,6 +116,13 @@ class GraphBuilder:
             self._shapes,
         )
 
-    def _claim(self, name: str) -> None:
+    def _array(self, parameter: ArrayLike | str) -> Array:
+        if not isinstance(parameter, str):
+            return np.asarray(parameter, dtype=np.float32)
+        if parameter not in self._constants:
+            raise ValueError(f"{self._name} has no constant {parameter!r}")
+        return self._constants[parameter]
+
+    def _require_free(self, name: str) -> None:
         if name in self._shapes or name in self._constants:
             raise ValueError(f"{self._name} already has a value {name!r}")

@@ -70,8 +70,7 @@ def summarize(network: Network, plan: Plan, seconds: Sequence[float] | None = No
     """
     times: Sequence[float | None] = [None] * len(plan.blocks) if seconds is None else seconds
     rows = tuple(
-        _row(network, index, block, time)
-        for index, (block, time) in enumerate(zip(plan.blocks, times, strict=True))
+        _row(network, index, block, time) for index, (block, time) in enumerate(zip(plan.blocks, times, strict=True))
     )
     alone = tuple(Block(index, index, cores=1, step_rows=_WHOLE_BAND) for index in range(len(network.layers)))
     unfused = Plan(plan.graph_digest, plan.machine, "baseline", alone)
@@ -160,9 +159,12 @@ def _layers_cell(row: BlockRow) -> str:
 
 def _notes(summary: PlanSummary) -> tuple[str, ...]:
     share = summary.traffic_bytes / summary.unfused_traffic_bytes if summary.unfused_traffic_bytes else 1.0
-    return (
+    traffic = (
         f"Memory traffic of one run: {bytes_text(summary.traffic_bytes)}, layer by layer on one core "
-        f"{bytes_text(summary.unfused_traffic_bytes)} ({percent(share)}).",
-        f"Tensors between blocks: at most {bytes_text(summary.peak_tensor_bytes)} at a time, layer by layer "
-        f"{bytes_text(summary.unfused_peak_tensor_bytes)}.",
+        f"{bytes_text(summary.unfused_traffic_bytes)} ({percent(share)})."
     )
+    tensors = (
+        f"Tensors between blocks: at most {bytes_text(summary.peak_tensor_bytes)} at a time, layer by layer "
+        f"{bytes_text(summary.unfused_peak_tensor_bytes)}."
+    )
+    return traffic, tensors

@@ -58,8 +58,7 @@ class Cache:
     def keep(self, temporary: Path, key: str, suffix: str) -> Path:
         """Give a complete temporary file its name; the path it is found at from now on."""
         path = self._path(key, suffix)
-        os.replace(temporary, path)
-        return path
+        return temporary.replace(path)
 
     def write(self, key: str, suffix: str, content: bytes) -> Path:
         """Store these bytes under the key."""
@@ -116,7 +115,7 @@ def open_cache(folder: Path | None = None) -> Cache:
         wanted.mkdir(parents=True, exist_ok=True)
         descriptor, probe = tempfile.mkstemp(prefix=_PARTIAL, dir=wanted)
         os.close(descriptor)
-        os.unlink(probe)
+        Path(probe).unlink()
     except OSError as error:
         warnings.warn(
             f"the cache folder {wanted} cannot be written ({error.strerror}); compiled objects are kept for this "

@@ -23,20 +23,20 @@ class Strategy(Protocol):
         ...
 
 
-def names() -> tuple[str, ...]:
+def strategy_names() -> tuple[str, ...]:
     """The names of all strategies, in alphabetical order."""
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(strategies.__path__)))
 
 
-def find(name: str) -> Strategy:
+def find_strategy(name: str) -> Strategy:
     """The strategy called `name`, such as `all-cores`, or `fixed-block:3` with an argument.
 
     Raises:
         PlanError: there is none of that name, or it cannot use the argument.
     """
     base, colon, argument = name.partition(":")
-    if base not in names():
-        raise PlanError(f"There is no strategy `{base}`; choose one of {', '.join(names())}.")
+    if base not in strategy_names():
+        raise PlanError(f"There is no strategy `{base}`; choose one of {', '.join(strategy_names())}.")
     module = import_module(f"{strategies.__name__}.{base.replace('-', '_')}")
     strategy: Strategy = module.create(argument if colon else None)
     return strategy

@@ -1,7 +1,7 @@
 """How each ONNX operator becomes operators of the graph: one file per group of them.
 
 Each file has a table `CONVERTERS` from ONNX operator names to functions of a node and the context. A function returns
-the activation that is the node's first output, and raises `Unsupported` or `Invalid` with the reason if it cannot.
+the activation that is the node's first output, or raises `UnsupportedNodeError` or `InvalidNodeError` with the reason.
 """
 
 from collections.abc import Callable, Mapping

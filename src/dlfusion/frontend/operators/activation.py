@@ -7,7 +7,7 @@ import onnx_ir
 
 from dlfusion.frontend.attributes import number
 from dlfusion.frontend.broadcasting import per_channel
-from dlfusion.frontend.context import Activation, Context, Unsupported
+from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
@@ -35,7 +35,7 @@ def clip(node: onnx_ir.Node, context: Context) -> Activation:
     low = -math.inf if low <= -LARGEST else low
     high = math.inf if high >= LARGEST else high
     if low > high:
-        raise Unsupported(f"its lower limit {low} is above its upper limit {high}")
+        raise UnsupportedNodeError(f"its lower limit {low} is above its upper limit {high}")
     return _apply(node, context, Clip(low, high))
 
 

@@ -1,13 +1,12 @@
 """Sums, products, and limits by constants."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir
 
 from dlfusion.frontend.broadcasting import per_channel
-from dlfusion.frontend.context import Activation, Context, Unsupported
+from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
 from dlfusion.graph.graph import Array
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
@@ -47,7 +46,7 @@ def multiply(node: onnx_ir.Node, context: Context) -> Activation:
         return _affine(context, activations[0], factor, np.zeros_like(factor))
     large, small = sorted(activations, key=lambda activation: -math.prod(activation.shape))
     if small.shape not in (large.shape, (*large.shape[:2], *(1,) * (len(large.shape) - 2))):
-        raise Unsupported(
+        raise UnsupportedNodeError(
             f"its inputs are {activations[0].shape} and {activations[1].shape}; "
             "only equal shapes, or N x C x 1 x 1 as one of them, are supported"
         )
@@ -59,11 +58,11 @@ def divide(node: onnx_ir.Node, context: Context) -> Activation:
     """Div by a constant per channel."""
     constants, activations = _operands(node, context)
     if constants != [1]:
-        raise Unsupported("only division of an activation by a constant is supported")
+        raise UnsupportedNodeError("only division of an activation by a constant is supported")
     divisor = per_channel(context.weights(node, 1), activations[0].shape)
     if not divisor.all():
-        raise Unsupported("its divisor is 0")
-    return _affine(context, activations[0], 1 / divisor, np.zeros_like(divisor))
+        raise UnsupportedNodeError("its divisor is 0")
+    return _affine(context, activations[0], np.float32(1) / divisor, np.zeros_like(divisor))
 
 
 def negate(node: onnx_ir.Node, context: Context) -> Activation:
@@ -93,16 +92,16 @@ def _operands(node: onnx_ir.Node, context: Context) -> tuple[list[int], list[Act
 def _limited(node: onnx_ir.Node, context: Context) -> tuple[Activation, float]:
     constants, activations = _operands(node, context)
     if len(constants) != 1 or len(activations) != 1:
-        raise Unsupported("only one activation and one constant number are supported")
+        raise UnsupportedNodeError("only one activation and one constant number are supported")
     limit = per_channel(context.weights(node, constants[0]), activations[0].shape)
     if not (limit == limit[0]).all():
-        raise Unsupported("its limit differs between channels")
+        raise UnsupportedNodeError("its limit differs between channels")
     return activations[0], float(limit[0])
 
 
 def _sum(context: Context, first: Activation, second: Activation) -> Activation:
     if first.shape != second.shape:
-        raise Unsupported(f"its inputs are {first.shape} and {second.shape}; only equal shapes are supported")
+        raise UnsupportedNodeError(f"its inputs are {first.shape} and {second.shape}; only equal shapes are supported")
     return Activation(context.emit(Add(), [context.canonical(first), context.canonical(second)]), first.shape)
 
 
@@ -112,7 +111,7 @@ def _scaled(context: Context, activation: Activation, factor: float) -> Activati
 
 
 def _affine(context: Context, activation: Activation, scale: Array, shift: Array) -> Activation:
-    constants: Sequence[tuple[str, Array]] = [("scale", scale), ("shift", shift)]
+    constants = [("scale", scale), ("shift", shift)]
     return context.result(Affine(), activation, constants)
 
 

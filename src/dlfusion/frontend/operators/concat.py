@@ -5,7 +5,7 @@ import math
 import onnx_ir
 
 from dlfusion.frontend.attributes import integer
-from dlfusion.frontend.context import Activation, Context, Invalid
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError
 from dlfusion.ops.concat import Concat
 
 
@@ -17,7 +17,7 @@ def concat(node: onnx_ir.Node, context: Context) -> Activation:
     axis += len(first) if axis < 0 else 0
     for activation in activations:
         if len(activation.shape) != len(first) or axis >= len(first):
-            raise Invalid(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
+            raise InvalidNodeError(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
     if axis == 1:
         values = [context.canonical(activation) for activation in activations]
     else:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir
 
 from dlfusion.frontend.attributes import integer, integers, padding, pair, sliding, split_padding, text
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.graph.graph import Array
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
@@ -65,15 +65,15 @@ def _transposed_padding(
         for axis in range(-rank, 0)
     ]
     if min(totals) < 0:
-        raise Unsupported(f"its output of {list(wanted)} is larger than what kernel and stride reach")
+        raise UnsupportedNodeError(f"its output of {list(wanted)} is larger than what kernel and stride reach")
     return split_padding(totals, mode)
 
 
 def _require_rank(shape: Sequence[int], weights: Array) -> None:
     if len(shape) not in (3, 4):
-        raise Unsupported(f"its input is {tuple(shape)}; only 1 and 2 spatial dimensions are supported")
+        raise UnsupportedNodeError(f"its input is {tuple(shape)}; only 1 and 2 spatial dimensions are supported")
     if weights.ndim != len(shape):
-        raise Invalid(f"weights of shape {weights.shape} do not fit an input of shape {tuple(shape)}")
+        raise InvalidNodeError(f"weights of shape {weights.shape} do not fit an input of shape {tuple(shape)}")
 
 
 def _bias(node: onnx_ir.Node, context: Context, channels: int) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir
 
 from dlfusion.frontend.attributes import integer, integers, number, require, text
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
 from dlfusion.ops.pad import Pad
@@ -23,7 +23,7 @@ def reshape(node: onnx_ir.Node, context: Context) -> Activation:
     wanted = [int(size) for size in context.constant(node, 1).reshape(-1)]
     if not integer(node, "allowzero", 0):
         if any(size == 0 and axis >= len(activation.shape) for axis, size in enumerate(wanted)):
-            raise Invalid(f"shape {wanted} copies an axis that {activation.shape} does not have")
+            raise InvalidNodeError(f"shape {wanted} copies an axis that {activation.shape} does not have")
         wanted = [activation.shape[axis] if size == 0 else size for axis, size in enumerate(wanted)]
     if wanted.count(-1) == 1:
         known = math.prod(size for size in wanted if size != -1)
@@ -69,7 +69,7 @@ def transpose(node: onnx_ir.Node, context: Context) -> Activation:
     rank = len(activation.shape)
     order = integers(node, "perm") or tuple(reversed(range(rank)))
     if sorted(order) != list(range(rank)):
-        raise Invalid(f"perm is {list(order)}, which is no order of the {rank} axes of {activation.shape}")
+        raise InvalidNodeError(f"perm is {list(order)}, which is no order of the {rank} axes of {activation.shape}")
     shape = tuple(activation.shape[axis] for axis in order)
     if order in PIXEL_SHUFFLES:
         shuffled = _pixel_shuffle(context, activation, PIXEL_SHUFFLES[order])
@@ -87,7 +87,7 @@ def transpose(node: onnx_ir.Node, context: Context) -> Activation:
     middle = moved[before:after]
     cut = middle.index(min(middle))
     if middle[cut:] + middle[:cut] != sorted(middle):
-        raise Unsupported(f"perm {list(order)} of {activation.shape} does more than swap two groups of axes")
+        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} does more than swap two groups of axes")
     sizes = [activation.shape[axis] for axis in sorted(moved)]
     batch, channels, rest = (math.prod(part) for part in (sizes[:before], sizes[before:after], sizes[after:]))
     present = context.shapes[activation.value]
@@ -128,19 +128,19 @@ def pad(node: onnx_ir.Node, context: Context) -> Activation:
         fill = fill if array is None else float(array.astype(np.float32).reshape(-1)[0])
         axes = range(rank) if chosen is None else [int(axis) % rank for axis in chosen.reshape(-1)]
     if len(amounts) != 2 * len(axes):
-        raise Invalid(f"{len(amounts)} pads do not fit {len(axes)} axes")
+        raise InvalidNodeError(f"{len(amounts)} pads do not fit {len(axes)} axes")
     begin, end = [0] * max(rank, 4), [0] * max(rank, 4)
     for position, axis in enumerate(axes):
         begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
     if any(begin[:2] + end[:2]) or rank > 4:
-        raise Unsupported(f"it pads {activation.shape} by {list(amounts)}; only rows and columns of maps are supported")
+        raise UnsupportedNodeError(f"it pads {activation.shape} by {list(amounts)}; only maps can be padded")
     value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill), [context.canonical(activation)])
     return Activation(value, tuple(context.shapes[value][:rank]))
 
 
 def _viewed(activation: Activation, shape: Sequence[int]) -> Activation:
     if math.prod(shape) != math.prod(activation.shape):
-        raise Invalid(f"{activation.shape} cannot be reshaped to {tuple(shape)}")
+        raise InvalidNodeError(f"{activation.shape} cannot be reshaped to {tuple(shape)}")
     return Activation(activation.value, tuple(shape))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir
 
 from dlfusion.frontend.attributes import integer, number, require
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.graph.graph import Array
 from dlfusion.ops.gemm import Gemm
 
@@ -16,7 +16,7 @@ def gemm(node: onnx_ir.Node, context: Context) -> Activation:
     require(node, "transA", 0)
     activation, weights = context.activation(node), context.weights(node, 1)
     if weights.ndim != 2 or len(activation.shape) != 2:
-        raise Invalid(f"inputs of shape {activation.shape} and {weights.shape} are no matrices")
+        raise InvalidNodeError(f"inputs of shape {activation.shape} and {weights.shape} are no matrices")
     weights = weights if integer(node, "transB", 0) else weights.T
     alpha, beta = number(node, "alpha", 1.0), number(node, "beta", 1.0)
     if alpha != 1:
@@ -30,10 +30,10 @@ def gemm(node: onnx_ir.Node, context: Context) -> Activation:
 def matmul(node: onnx_ir.Node, context: Context) -> Activation:
     """MatMul of an activation with a constant matrix on the right."""
     if context.is_constant(node, 0) or not context.is_constant(node, 1):
-        raise Unsupported("only an activation on the left and a constant matrix on the right are supported")
+        raise UnsupportedNodeError("only an activation on the left and a constant matrix on the right are supported")
     weights = context.weights(node, 1)
     if weights.ndim != 2:
-        raise Unsupported(f"its right input is {weights.shape}; only a matrix is supported")
+        raise UnsupportedNodeError(f"its right input is {weights.shape}; only a matrix is supported")
     return _fully_connected(context, context.activation(node), weights.T, np.zeros(weights.shape[1], np.float32))
 
 
@@ -41,10 +41,10 @@ def _row(bias: Array, outputs: int) -> Array:
     """The bias as one number per output."""
     if bias.ndim > 1 and bias.shape[0] != 1:
         if not (bias == bias[:1]).all():
-            raise Unsupported(f"its bias of shape {bias.shape} differs between rows")
+            raise UnsupportedNodeError(f"its bias of shape {bias.shape} differs between rows")
         bias = bias[:1]
     if bias.size not in (1, outputs):
-        raise Invalid(f"a bias of shape {bias.shape} does not fit {outputs} outputs")
+        raise InvalidNodeError(f"a bias of shape {bias.shape} does not fit {outputs} outputs")
     return np.broadcast_to(bias.reshape(-1), (outputs,))
 
 
@@ -52,7 +52,7 @@ def _fully_connected(context: Context, activation: Activation, weights: Array, b
     """Applies weights (outputs x inputs) to the last axis of the activation."""
     outputs, inputs = weights.shape
     if not activation.shape or activation.shape[-1] != inputs:
-        raise Invalid(f"an input of shape {activation.shape} does not fit weights for {inputs} inputs")
+        raise InvalidNodeError(f"an input of shape {activation.shape} does not fit weights for {inputs} inputs")
     batch = math.prod(activation.shape[:-1])
     value, shape = activation.value, context.shapes[activation.value]
     if shape[0] != batch:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir
 
 from dlfusion.frontend.attributes import integer, number
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.softmax import Softmax
@@ -15,9 +15,9 @@ from dlfusion.ops.softmax import Softmax
 def batch_normalization(node: onnx_ir.Node, context: Context) -> Activation:
     """BatchNormalization with fixed statistics: a scale and a shift per channel."""
     if integer(node, "training_mode", 0):
-        raise Unsupported("training_mode is 1; models are only run, not trained")
+        raise UnsupportedNodeError("training_mode is 1; models are only run, not trained")
     if context.opset < 9 and integer(node, "spatial", 1) != 1:
-        raise Unsupported("spatial is 0; only statistics per channel are supported")
+        raise UnsupportedNodeError("spatial is 0; only statistics per channel are supported")
     activation = context.activation(node)
     scale, shift, mean, variance = (context.weights(node, index).astype(np.float64) for index in range(1, 5))
     factor = scale / np.sqrt(variance + number(node, "epsilon", 1e-5))
@@ -42,7 +42,7 @@ def softmax(node: onnx_ir.Node, context: Context) -> Activation:
     rank = len(activation.shape)
     axis = integer(node, "axis", -1 if context.opset >= 13 else 1)
     if not -rank <= axis < max(rank, 1):
-        raise Invalid(f"axis {axis} does not exist in {activation.shape}")
+        raise InvalidNodeError(f"axis {axis} does not exist in {activation.shape}")
     axis %= max(rank, 1)
     end = axis + 1 if context.opset >= 13 else rank
     before, over, after = (

@@ -3,7 +3,7 @@
 import onnx_ir
 
 from dlfusion.frontend.attributes import integer
-from dlfusion.frontend.context import Activation, Context, Unsupported
+from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
 
 
 def identity(node: onnx_ir.Node, context: Context) -> Activation:
@@ -15,7 +15,7 @@ def dropout(node: onnx_ir.Node, context: Context) -> Activation:
     """Dropout, which only drops in training."""
     training = context.optional(node, 2) if context.opset >= 12 else None
     if training is not None and bool(training.reshape(-1)[0]):
-        raise Unsupported("training_mode is true; models are only run, not trained")
+        raise UnsupportedNodeError("training_mode is true; models are only run, not trained")
     return context.activation(node)
 
 
@@ -23,7 +23,7 @@ def cast(node: onnx_ir.Node, context: Context) -> Activation:
     """Cast from float32 to itself."""
     target = onnx_ir.DataType(integer(node, "to", 0))
     if target != onnx_ir.DataType.FLOAT:
-        raise Unsupported(f"it converts to {target.name}; only float32 is supported")
+        raise UnsupportedNodeError(f"it converts to {target.name}; only float32 is supported")
     return context.activation(node)
 
 

@@ -3,7 +3,7 @@
 import onnx_ir
 
 from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
@@ -27,7 +27,7 @@ def average_pool(node: onnx_ir.Node, context: Context) -> Activation:
     activation = context.activation(node)
     window = _window(node, activation)
     if window.dilations != (1, 1):
-        raise Unsupported(f"dilations are {list(window.dilations)}; only 1 is supported")
+        raise UnsupportedNodeError(f"dilations are {list(window.dilations)}; only 1 is supported")
     excess = _excess(node, context, activation, window)
     counts = bool(integer(node, "count_include_pad", 0))
     return _pooled(context, activation, AveragePool(window.kernel, window.strides, window.pads, excess, counts))
@@ -56,7 +56,7 @@ def reduce_max(node: onnx_ir.Node, context: Context) -> Activation:
 def _window(node: onnx_ir.Node, activation: Activation) -> Sliding:
     kernel = integers(node, "kernel_shape")
     if kernel is None:
-        raise Invalid("the attribute kernel_shape is missing")
+        raise InvalidNodeError("the attribute kernel_shape is missing")
     return sliding(node, kernel, activation.shape[2:])
 
 
@@ -85,13 +85,13 @@ def _reduced(node: onnx_ir.Node, context: Context) -> Activation:
         array = context.optional(node, 1)
         axes = None if array is None else tuple(int(axis) for axis in array.reshape(-1))
     if rank < 3 or axes is None or {axis % rank for axis in axes} != set(range(2, rank)):
-        raise Unsupported(f"it reduces axes {axes} of {activation.shape}; only all after the channels are supported")
+        raise UnsupportedNodeError(f"it reduces axes {axes} of {activation.shape}; only whole maps can be")
     return activation
 
 
 def _global(context: Context, activation: Activation, operator: Operator, keep: bool) -> Activation:
     if len(activation.shape) < 3:
-        raise Invalid(f"its input of shape {activation.shape} has no map")
+        raise InvalidNodeError(f"its input of shape {activation.shape} has no map")
     value = context.emit(operator, [context.canonical(activation)])
     return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2 if keep else 0)))
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir
 
 from dlfusion.frontend.attributes import integers, require, text
-from dlfusion.frontend.context import Activation, Context, Invalid, Unsupported, four_axes
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 
 
@@ -29,7 +29,7 @@ def resize(node: onnx_ir.Node, context: Context) -> Activation:
         # Its correction is for output sizes that were rounded.
         name = "half_pixel"
     if name not in set(Coordinates):
-        raise Unsupported(f"coordinate_transformation_mode is {name}; {', '.join(Coordinates)} are supported")
+        raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}; {', '.join(Coordinates)} are supported")
     rounding = Rounding(text(node, "nearest_mode", "round_prefer_floor"))
     return _emit(context, activation, sizes, scales, mode, Coordinates(name), rounding)
 
@@ -39,7 +39,7 @@ def upsample(node: onnx_ir.Node, context: Context) -> Activation:
     if context.opset < 9:
         attribute = node.attributes.get("scales")
         if attribute is None:
-            raise Invalid("the attribute scales is missing")
+            raise InvalidNodeError("the attribute scales is missing")
         return _first_version(node, context, tuple(attribute.as_floats()))
     return _first_version(node, context, _floats(context, node, 1))
 
@@ -51,12 +51,12 @@ def _first_version(node: onnx_ir.Node, context: Context, scales: tuple[float, ..
     """
     activation = context.activation(node)
     if scales is None:
-        raise Invalid("the scales are missing")
+        raise InvalidNodeError("the scales are missing")
     sizes = _scaled(activation.shape, scales)
     shrinks, enlarges = any(scale < 1 for scale in scales), any(scale > 1 for scale in scales)
     mode = _mode(node)
     if shrinks and enlarges and mode is ResizeMode.NEAREST:
-        raise Unsupported(f"it shrinks and enlarges at once (scales {list(scales)})")
+        raise UnsupportedNodeError(f"it shrinks and enlarges at once (scales {list(scales)})")
     rounding = Rounding.CEIL if shrinks else Rounding.FLOOR
     return _emit(context, activation, sizes, scales, mode, Coordinates.ASYMMETRIC, rounding)
 
@@ -71,7 +71,7 @@ def _emit(
     rounding: Rounding,
 ) -> Activation:
     if sizes[:2] != activation.shape[:2] or len(sizes) not in (3, 4):
-        raise Unsupported(f"it resizes {activation.shape} to {sizes}; only rows and columns of maps are supported")
+        raise UnsupportedNodeError(f"it resizes {activation.shape} to {sizes}; only maps can be resized")
     factors = None
     if scales is not None:
         factors = (scales[2], scales[3] if len(scales) == 4 else 1.0)
@@ -85,7 +85,7 @@ def _mode(node: onnx_ir.Node) -> ResizeMode:
     if name == "bilinear":
         name = "linear"
     if name not in set(ResizeMode):
-        raise Unsupported(f"mode is {name}; {' and '.join(ResizeMode)} are supported")
+        raise UnsupportedNodeError(f"mode is {name}; {' and '.join(ResizeMode)} are supported")
     return ResizeMode(name)
 
 
@@ -100,7 +100,7 @@ def _targets(
     chosen = range(rank) if axes is None else [axis % rank for axis in axes]
     given = scales if sizes is None else sizes
     if given is None or len(given) != len(chosen):
-        raise Invalid(f"scales {scales} or sizes {sizes} must have one number for each of {len(chosen)} axes")
+        raise InvalidNodeError(f"scales {scales} or sizes {sizes} must have one number for each of {len(chosen)} axes")
     if sizes is not None:
         wanted = dict(zip(chosen, sizes, strict=True))
         return None, tuple(wanted.get(axis, size) for axis, size in enumerate(shape))
@@ -111,7 +111,7 @@ def _targets(
 def _scaled(shape: tuple[int, ...], scales: tuple[float, ...]) -> tuple[int, ...]:
     """The sizes that scales give: rounded down."""
     if len(shape) != len(scales):
-        raise Invalid(f"scales {scales} do not fit an input of shape {shape}")
+        raise InvalidNodeError(f"scales {scales} do not fit an input of shape {shape}")
     return tuple(math.floor(size * scale) for size, scale in zip(shape, scales, strict=True))
 
 

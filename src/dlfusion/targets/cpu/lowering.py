@@ -75,17 +75,18 @@ class _Search:
         for _ in range(_SWEEPS):
             before = list(choice)
             for index, found in enumerate(self._options):
-                if len(found) > 1:
-                    choice[index] = min(range(len(found)), key=lambda way, i=index: self._around(choice, i, way))
+                costs = [self._around(choice, index, way) for way in range(len(found))]
+                choice[index] = costs.index(min(costs))
             if choice == before:
                 break
         return choice
 
     def _preferring(self, layout: Layout) -> list[int]:
-        return [
-            min(range(len(found)), key=lambda way, f=found: (f[way].output_layout is not layout, f[way].cycles))
-            for found in self._options
-        ]
+        choice = []
+        for found in self._options:
+            costs = [(way.output_layout is not layout, way.cycles) for way in found]
+            choice.append(costs.index(min(costs)))
+        return choice
 
     def _layout(self, choice: list[int], value: str) -> Layout:
         producer = self._network.producer.get(value)

@@ -100,34 +100,99 @@ DLFUSION_INLINE void reduce(Value (&result)[COUNT], const PoolRows& rows, long f
   }
 }
 
-// One channel unit's row, without the epilogue. Windows that are whole in width go four at a time.
-template <class Layout, class Reduction>
-__attribute__((noinline)) void pool_unit(const PoolShape& shape, const PoolRows& rows, long unit_offset, int input_width, float* target,
-                                         int width, float row_factor, const float* column_factors) {
-  typedef typename PoolValue<Layout>::Type Value;
+// Where windows overlap, columns are reduced first and then shared by the windows: at most so many of each at a time.
+constexpr int POOL_WINDOWS = 8;
+constexpr int POOL_COLUMNS = 32;
+
+// The reductions of `count` columns, each over all rows.
+template <class Reduction, class Value>
+DLFUSION_INLINE void reduce_columns(Value* result, const PoolRows& rows, long first, long floats, int count) {
   constexpr int COUNT = 4;
-  constexpr long FLOATS = UNIT<Layout>;
-  const long distance = shape.stride_width * FLOATS;
-  const long step = shape.dilation_width * FLOATS;
-  const auto finish_value = [&](Value value, int x) {
+  int i = 0;
+  for (; i + COUNT <= count; i += COUNT) {
+    Value values[COUNT];
+    DLFUSION_UNROLL
+    for (int j = 0; j < COUNT; ++j) values[j] = load_value(rows.row[0] + first + (i + j) * floats, Value{});
+    for (int k = 1; k < rows.count; ++k) {
+      DLFUSION_UNROLL
+      for (int j = 0; j < COUNT; ++j) {
+        values[j] = Reduction::combine(values[j], load_value(rows.row[k] + first + (i + j) * floats, Value{}));
+      }
+    }
+    DLFUSION_UNROLL
+    for (int j = 0; j < COUNT; ++j) result[i + j] = values[j];
+  }
+  for (; i < count; ++i) {
+    result[i] = load_value(rows.row[0] + first + i * floats, Value{});
+    for (int k = 1; k < rows.count; ++k) {
+      result[i] = Reduction::combine(result[i], load_value(rows.row[k] + first + i * floats, Value{}));
+    }
+  }
+}
+
+// How one channel unit's row of windows is computed.
+template <class Layout, class Reduction>
+struct PoolRow {
+  typedef typename PoolValue<Layout>::Type Value;
+  static constexpr long FLOATS = UNIT<Layout>;
+
+  const PoolShape& shape;
+  const PoolRows& rows;
+  long unit_offset;
+  float* target;
+  float row_factor;
+  const float* column_factors;
+
+  DLFUSION_INLINE void put(Value value, int x) const {
     if constexpr (Reduction::AVERAGES) value = value * (row_factor * column_factors[x]);
     store_value(target + x * FLOATS, value);
-  };
+  }
+
+  // Windows [x, x + count), which begin at column `start` and overlap.
+  DLFUSION_INLINE void shared(int x, int count, int start) const {
+    Value columns[POOL_COLUMNS];
+    reduce_columns<Reduction>(columns, rows, unit_offset + start * FLOATS, FLOATS,
+                              (count - 1) * shape.stride_width + shape.kernel_width);
+    for (int i = 0; i < count; ++i) {
+      Value value = columns[i * shape.stride_width];
+      for (int t = 1; t < shape.kernel_width; ++t) value = Reduction::combine(value, columns[i * shape.stride_width + t]);
+      put(value, x + i);
+    }
+  }
+
+  // COUNT windows from x on, over `taps` columns from column `start` on.
+  template <int COUNT>
+  DLFUSION_INLINE void separate(int x, int start, int taps) const {
+    Value values[COUNT];
+    reduce<Reduction>(values, rows, unit_offset + start * FLOATS, shape.stride_width * FLOATS, shape.dilation_width * FLOATS, taps);
+    DLFUSION_UNROLL
+    for (int i = 0; i < COUNT; ++i) put(values[i], x + i);
+  }
+};
+
+// One channel unit's row, without the epilogue. Windows that the border cuts are computed one by one.
+template <class Layout, class Reduction>
+__attribute__((noinline)) void pool_unit(const PoolRow<Layout, Reduction>& row, int input_width, int width) {
+  constexpr int COUNT = 4;
+  const PoolShape& shape = row.shape;
+  const int span = (shape.kernel_width - 1) * shape.dilation_width;
+  const bool overlap = shape.stride_width < shape.kernel_width && shape.dilation_width == 1 && row.rows.count > 1 &&
+                       (POOL_WINDOWS - 1) * shape.stride_width + shape.kernel_width <= POOL_COLUMNS;
   for (int x = 0; x < width;) {
     const int start = x * shape.stride_width - shape.pad_left;
-    const int last_end = start + (COUNT - 1) * shape.stride_width + (shape.kernel_width - 1) * shape.dilation_width;
-    if (x + COUNT <= width && start >= 0 && last_end < input_width) {
-      Value values[COUNT];
-      reduce<Reduction>(values, rows, unit_offset + start * FLOATS, distance, step, shape.kernel_width);
-      DLFUSION_UNROLL
-      for (int i = 0; i < COUNT; ++i) finish_value(values[i], x + i);
+    const int room = input_width - 1 - span - start;  // columns by which the window may move right
+    int whole = start < 0 || room < 0 ? 0 : room / shape.stride_width + 1;
+    whole = whole < width - x ? whole : width - x;
+    if (overlap && whole > 0) {
+      whole = whole < POOL_WINDOWS ? whole : POOL_WINDOWS;
+      row.shared(x, whole, start);
+      x += whole;
+    } else if (whole >= COUNT) {
+      row.template separate<COUNT>(x, start, shape.kernel_width);
       x += COUNT;
     } else {
       const PoolTaps taps = pool_taps(start, shape.dilation_width, shape.kernel_width, input_width);
-      Value values[1];
-      reduce<Reduction>(values, rows, unit_offset + (start + taps.begin * shape.dilation_width) * FLOATS, distance, step,
-                        taps.end - taps.begin);
-      finish_value(values[0], x);
+      row.template separate<1>(x, start + taps.begin * shape.dilation_width, taps.end - taps.begin);
       x += 1;
     }
   }
@@ -144,8 +209,8 @@ void pool(const PoolShape& shape, const Call& call) {
     const float* column_factors = Reduction::AVERAGES ? call.constants + shape.column_factors : nullptr;
     for (int unit = begin; unit < end; ++unit) {
       float* to = target + unit * output.channel_stride;
-      pool_unit<Layout, Reduction>(shape, rows, unit * input.channel_stride, input.width, to, output.width,
-                                               row_factor, column_factors);
+      const PoolRow<Layout, Reduction> unit_row = {shape, rows, unit * input.channel_stride, to, row_factor, column_factors};
+      pool_unit(unit_row, input.width, output.width);
       finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
     }
   });

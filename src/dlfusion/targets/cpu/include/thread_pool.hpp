@@ -33,8 +33,17 @@ inline int available_cpus() {
   return cpus > 0 ? cpus : 1;
 }
 
+// The CPU that this thread is running on, or -1 where the system does not say.
+inline int current_cpu() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
 // Core 0 is the thread that calls run(); cores 1 and up are workers of the pool. A worker that has nothing to do spins
-// for SPIN and then sleeps. Each worker has a mailbox in a cache line of its own, so a task disturbs only the cores it
+// for WORKER_SPIN and then sleeps. Each worker has a mailbox in a cache line of its own, so a task disturbs only the cores it
 // uses. A pool serves one caller at a time.
 class ThreadPool {
  public:
@@ -43,7 +52,7 @@ class ThreadPool {
   // Starts cores - 1 threads; throws std::system_error or std::bad_alloc if the system refuses them.
   explicit ThreadPool(int cores) : workers_(cores > 1 ? new Worker[cores - 1] : nullptr) {
     // With fewer CPUs than cores, a thread that spins keeps another from the very work it waits for.
-    spin_ = cores <= available_cpus() ? SPIN : std::chrono::microseconds(0);
+    may_spin_ = cores <= available_cpus();
     try {
       for (; started_ < cores - 1; started_++) {
         Worker& worker = workers_[started_];
@@ -66,6 +75,7 @@ class ThreadPool {
     if (cores > 1) {
       task_ = task;
       argument_ = argument;
+      caller_cpu_ = current_cpu();
       for (int index = 0; index < cores - 1; index++) post(workers_[index]);
     }
     task(argument, 0);
@@ -75,7 +85,9 @@ class ThreadPool {
  private:
   // Longer than the gap between the blocks of a run and between runs that follow each other, short enough that an
   // idle pool costs nothing that anyone notices.
-  static constexpr std::chrono::microseconds SPIN{100};
+  static constexpr std::chrono::microseconds WORKER_SPIN{100};
+  // The caller then spins on, but lets other threads have its CPU in between: one of them may be the worker.
+  static constexpr std::chrono::microseconds CALLER_SPIN{25};
   static constexpr int PAUSES_PER_CLOCK_READ = 32;
 
   // `posted` and `finished` count tasks; they are equal when the worker is idle.
@@ -88,12 +100,12 @@ class ThreadPool {
     std::thread thread;
   };
 
-  // Spins until `done()` holds or the pool's spinning time is over; returns whether it holds.
+  // Spins until `done()` holds or the time is over; returns whether it holds.
   template <typename Condition>
-  bool spin_until(Condition done) const {
+  bool spin_until(Condition done, std::chrono::microseconds time) const {
     if (done()) return true;
-    if (spin_.count() == 0) return false;
-    const auto end = std::chrono::steady_clock::now() + spin_;
+    if (!may_spin_) return false;
+    const auto end = std::chrono::steady_clock::now() + time;
     do {
       for (int pause = 0; pause < PAUSES_PER_CLOCK_READ; pause++) {
         pause_cpu();
@@ -116,7 +128,7 @@ class ThreadPool {
   void join(const Worker& worker) const {
     const std::uint32_t target = worker.posted.load(std::memory_order_relaxed);
     const auto done = [&] { return worker.finished.load(std::memory_order_acquire) == target; };
-    if (spin_until(done)) return;
+    if (spin_until(done, CALLER_SPIN)) return;
     while (!done()) std::this_thread::yield();
   }
 
@@ -130,11 +142,16 @@ class ThreadPool {
 
   // A worker's life: it ends with the first task it gets after stop() was called.
   void serve(Worker& worker, int core) {
+    bool in_the_way = false;
     for (std::uint32_t seen = 0;; seen++) {
       const auto posted = [&] { return worker.posted.load(std::memory_order_acquire) != seen; };
-      if (!spin_until(posted)) sleep(worker, seen);
+      if (in_the_way || !spin_until(posted, WORKER_SPIN)) sleep(worker, seen);
       if (task_ == nullptr) return;
       task_(argument_, core);
+      // On a busy machine the system may put worker and caller on one CPU, where a worker that spins holds up the
+      // caller that it waits for. Sleeping frees the CPU, and the system chooses a CPU anew when it wakes the worker.
+      const int cpu = current_cpu();
+      in_the_way = cpu >= 0 && cpu == caller_cpu_;
       worker.finished.store(seen + 1, std::memory_order_release);
     }
   }
@@ -148,9 +165,10 @@ class ThreadPool {
 
   std::unique_ptr<Worker[]> workers_;
   int started_ = 0;
-  std::chrono::microseconds spin_{0};
+  bool may_spin_ = false;
   Task task_ = nullptr;
   const void* argument_ = nullptr;
+  int caller_cpu_ = -1;
 };
 
 }  // namespace dlfusion

@@ -13,7 +13,7 @@ from dlfusion.ops.operator import Shape
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels import epilogue
-from dlfusion.targets.cpu.kernels.register_blocks import RegisterBlock, choose, step_cycles
+from dlfusion.targets.cpu.kernels.register_blocks import RegisterBlock, choose, segment_cycles
 from dlfusion.targets.cpu.kernels.section import Section, initializer, round_up
 
 MAXIMUM_KERNEL_ROWS = 64
@@ -177,5 +177,5 @@ def _row_cycles(steps: Sequence[int], block: RegisterBlock, width: int, isa: Isa
     for group, count in enumerate(steps):
         units = block.rest if block.rest and group == len(steps) - 1 else block.units
         for pixels in block.segments(width):
-            cycles += count * step_cycles(units, pixels, isa) + 2.0 * units * pixels + 25.0
+            cycles += segment_cycles(count, units, pixels, isa)
     return cycles

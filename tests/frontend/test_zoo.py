@@ -1,0 +1,50 @@
+"""Models of the zoo, small, against ONNX Runtime; and what importing makes of them."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import zoo
+from dlfusion.frontend import load
+from dlfusion.ops.affine import Affine
+from dlfusion.ops.reshape import Reshape
+from tests.support.onnx_models import assert_matches_onnx_runtime, feeds, run_onnx_runtime
+
+SMALL: dict[str, dict[str, object]] = {
+    "alexnet": {"size": 67, "width_factor": 0.25, "batch": 2},
+    "vgg19": {"size": 64, "width_factor": 0.125},
+    "resnet18": {"size": 64, "width_factor": 0.25, "batch": 2},
+    "resnet50": {"size": 64, "width_factor": 0.25},
+    "mobilenetv2": {"size": 64, "width_factor": 0.5},
+    "fsrcnn": {"size": 27, "width": 48},
+    "espcn": {"size": 27, "width": 48, "batch": 2},
+    "unet": {"size": 32, "width": 48, "width_factor": 0.125},
+}
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_small_model(name: str) -> None:
+    graph = assert_matches_onnx_runtime(zoo.build(name, **SMALL[name]))
+    kinds = Counter(type(node.operator) for node in graph.nodes)
+    assert kinds[Affine] == 0, "batch normalization is folded into convolutions"
+    assert kinds[Reshape] == 0, "a flattened map is read in place"
+
+
+def test_linear_unet() -> None:
+    assert_matches_onnx_runtime(zoo.build("unet", **SMALL["unet"], linear=True))
+
+
+def test_seed_decides_the_weights() -> None:
+    one, same, other = (zoo.build("resnet18", seed, size=32, width_factor=0.125) for seed in (1, 1, 2))
+    assert one.SerializeToString() == same.SerializeToString()
+    assert one.SerializeToString() != other.SerializeToString()
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_activations_stay_near_one(name: str) -> None:
+    """Otherwise a relative tolerance would compare noise, or nothing."""
+    model = zoo.build(name, **SMALL[name])
+    graph = load(model)
+    (output,) = run_onnx_runtime(model, graph, feeds(graph))
+    assert 0.05 < np.std(output) < 20

@@ -1,0 +1,199 @@
+"""Building: what a folder holds, what the cache saves, and what is left when something goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.runtime.conftest import CountingCompiler
+from tests.runtime.tiny_program import expected, tiny_program
+
+from dlfusion.errors import BuildError
+from dlfusion.runtime.build import Progress, build, copy_artefact
+from dlfusion.runtime.cache import Cache
+from dlfusion.runtime.executable import Executable
+from dlfusion.runtime.program import Program, Unit
+
+X = np.arange(30, dtype=np.float32).reshape(1, 6, 5)
+
+
+def with_unit(program: Program, name: str, text: str) -> Program:
+    """The program with one unit's text replaced or one unit added."""
+    return replace(program, units=(*(unit for unit in program.units if unit.name != name), Unit(name, text)))
+
+
+def test_a_folder_has_all_that_rebuilding_and_reading_need(tiny_folder: Path) -> None:
+    files = {str(path.relative_to(tiny_folder)) for path in tiny_folder.rglob("*") if path.is_file()}
+    assert files >= {"model.so", "dlfusion.h", "weights.bin", "model.json", "plan.json", "sources/blocks.cpp"}
+    assert files >= {"include/runtime.hpp", "include/thread_pool.hpp", "include/blocks.hpp"}
+    description = json.loads((tiny_folder / "model.json").read_text())
+    assert description["inputs"] == [{"name": "x", "shape": [1, 6, 5]}]
+    assert description["cores"] == 2
+    assert str(tiny_folder) not in (tiny_folder / "model.json").read_text()
+    command = "g++ -std=c++17 -O1 -fPIC -Iinclude -shared -pthread sources/*.cpp -o again.so"
+    subprocess.run(command, shell=True, cwd=tiny_folder, check=True)
+    (tiny_folder / "again.so").unlink()
+
+
+def test_the_same_program_gives_the_same_bytes(cache: Cache, tiny_folder: Path, tmp_path: Path) -> None:
+    fresh = build(tiny_program(), tmp_path / "again", cache=Cache(tmp_path / "cache"))
+    for name in ("model.so", "model.json", "weights.bin"):
+        assert (fresh / name).read_bytes() == (tiny_folder / name).read_bytes(), name
+
+
+def test_the_second_build_runs_no_compiler(
+    counting_compiler: CountingCompiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", str(counting_compiler.path))
+    cache = Cache(tmp_path / "cache")
+    steps: list[Progress] = []
+    build(tiny_program(), tmp_path / "first", cache=cache, progress=steps.append)
+    assert [(step.done, step.total, step.from_cache) for step in steps] == [(n, 4, False) for n in (1, 2, 3, 4)]
+    assert counting_compiler.runs == 2 + 3 + 1  # trial, units, link
+
+    steps.clear()
+    build(tiny_program(), tmp_path / "second", cache=cache, progress=steps.append)
+    assert counting_compiler.runs == 6
+    assert [(step.done, step.from_cache) for step in steps] == [(n, True) for n in (1, 2, 3, 4)]
+
+    # Another shape changes the header that two of the three units include; other weights only the model's digest.
+    build(tiny_program(rows=7), tmp_path / "third", cache=cache)
+    assert counting_compiler.runs == 6 + 2 + 1
+    build(tiny_program(add=2.0), tmp_path / "fourth", cache=cache)
+    assert counting_compiler.runs == 9 + 1 + 1
+
+
+def test_equal_units_of_different_names_are_compiled_once(
+    counting_compiler: CountingCompiler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", str(counting_compiler.path))
+    program = tiny_program()
+    for name in ("kernel_1.cpp", "kernel_2.cpp"):
+        program = with_unit(program, name, "template <int N> int f() { return N; }\ntemplate int f<3>();\n")
+    build(program, tmp_path / "model", cache=Cache(tmp_path / "cache"))
+    assert counting_compiler.runs == 2 + 4 + 1
+
+
+def test_a_damaged_object_in_the_cache_is_made_again(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    build(tiny_program(), tmp_path / "first", cache=cache)
+    for path in cache.folder.glob("*/*.o"):
+        path.write_bytes(path.read_bytes()[:100])
+    for path in cache.folder.glob("*/*.so"):
+        path.unlink()
+    folder = build(tiny_program(), tmp_path / "second", cache=cache)
+    with Executable.load(folder) as executable:
+        np.testing.assert_allclose(executable(X)[0], expected(X))
+
+
+def test_a_compile_error_names_the_unit_and_leaves_nothing(cache: Cache, tmp_path: Path) -> None:
+    program = with_unit(tiny_program(), "broken.cpp", "int f() { return undeclared_thing; }\n")
+    with pytest.raises(BuildError, match=r"cannot compile broken\.cpp(.|\n)*undeclared_thing(.|\n)*command was"):
+        build(program, tmp_path / "model", cache=cache)
+    assert list(tmp_path.iterdir()) == []
+    assert not list(cache.folder.glob("*/.partial-*"))
+
+
+def test_a_symbol_that_is_missing_is_a_link_error(cache: Cache, tmp_path: Path) -> None:
+    program = with_unit(tiny_program(), "blocks.cpp", "// no block functions\n")
+    with pytest.raises(BuildError, match=r"cannot link model\.so(.|\n)*add_block"):
+        build(program, tmp_path / "model", cache=cache)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_that_hangs_is_stopped(
+    script: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = script("hanging", 'case "$*" in *blocks.cpp*) sleep 60;; esac\nexec g++ "$@"')
+    monkeypatch.setenv("CXX", str(hanging))
+    start = time.monotonic()
+    with pytest.raises(BuildError, match=r"did not finish within 3 s(.|\n)*blocks\.cpp(.|\n)*CXX"):
+        build(tiny_program(), tmp_path / "model", cache=Cache(tmp_path / "cache"), timeout_seconds=3.0)
+    assert time.monotonic() - start < 30
+    assert not (tmp_path / "model").exists()
+
+
+def test_ctrl_c_ends_the_compilers_and_leaves_nothing(script: Callable[[str, str], Path], tmp_path: Path) -> None:
+    text = f'case "$*" in *blocks.cpp*) echo $$ > "{tmp_path}/pid"; sleep 60;; esac\nexec g++ "$@"'
+    compiler = script("slow", text)
+    target = tmp_path / "models" / "tiny"
+    code = (
+        "from pathlib import Path; from tests.runtime.tiny_program import tiny_program\n"
+        "from dlfusion.runtime.build import build; from dlfusion.runtime.cache import Cache\n"
+        f"build(tiny_program(), Path({str(target)!r}), cache=Cache(Path({str(tmp_path / 'cache')!r})))"
+    )
+    environment = {**os.environ, "CXX": str(compiler), "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in errors
+    assert list(target.parent.iterdir()) == []
+    assert not list((tmp_path / "cache").glob("*/.partial-*"))
+    wait_for(lambda: not is_running(int((tmp_path / "pid").read_text())))
+
+
+def test_two_processes_can_build_one_model_at_once(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from tests.runtime.tiny_program import tiny_program\n"
+        "from dlfusion.runtime.build import build; from dlfusion.runtime.cache import Cache\n"
+        f"build(tiny_program(), Path({str(tmp_path / 'model')!r}), cache=Cache(Path({str(tmp_path / 'cache')!r})))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "cache"}
+    with Executable.load(tmp_path / "model") as executable:
+        np.testing.assert_allclose(executable(X)[0], expected(X))
+
+
+def test_an_older_model_is_replaced_but_nothing_else(cache: Cache, tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with (
+        Executable.load(build(tiny_program(), target, cache=cache)) as old,
+        Executable.load(build(tiny_program(add=2.0), target, cache=cache)) as new,
+    ):
+        np.testing.assert_allclose(old(X)[0], expected(X))
+        np.testing.assert_allclose(new(X)[0], expected(X, add=2.0))
+
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.tex").write_text("years of work")
+    with pytest.raises(BuildError, match="exists and is not a compiled model"):
+        build(tiny_program(), other, cache=cache)
+    with pytest.raises(BuildError, match="exists and is not a compiled model"):
+        copy_artefact(target, other)
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "thesis"}
+    assert (other / "chapter.tex").read_text() == "years of work"
+
+
+def test_a_copy_runs_alone(cache: Cache, tmp_path: Path) -> None:
+    folder = build(tiny_program(), cache=cache)
+    with Executable.load(folder, temporary=True) as executable:
+        executable.save(tmp_path / "saved")
+    assert not folder.exists()
+    with Executable.load(tmp_path / "saved") as saved:
+        np.testing.assert_allclose(saved(X)[0], expected(X))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait at most twenty seconds until the condition holds."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def is_running(process_id: int) -> bool:
+    """Whether there is such a process (one that ended and was not collected does not count)."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,118 @@
+"""Random networks for tests of row arithmetic: tall narrow maps, one or two channels, many kinds of windows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+from numpy.typing import ArrayLike
+
+from dlfusion.graph.builder import GraphBuilder
+from dlfusion.layers.describe import describe
+from dlfusion.layers.layer import Network
+from dlfusion.ops.add import Add
+from dlfusion.ops.clip import Clip
+from dlfusion.ops.concat import Concat
+from dlfusion.ops.conv_transpose import ConvTranspose
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.max_pool import MaxPool
+from dlfusion.ops.mul import Mul
+from dlfusion.ops.operator import Operator
+from dlfusion.ops.resize import Resize, ResizeMode
+from tests.support.networks import convolution
+
+KINDS = (
+    "conv",
+    "conv",
+    "conv",
+    "strided",
+    "dilated",
+    "unpadded",
+    "pool",
+    "transposed",
+    "resize",
+    "join",
+    "relu",
+    "gate",
+)
+TALLEST = 64
+
+
+class _Recorder(GraphBuilder):
+    """A builder that remembers which values have been read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.read: set[str] = set()
+
+    def node(
+        self,
+        operator: Operator,
+        inputs: Sequence[str],
+        parameters: Sequence[ArrayLike | str] = (),
+        *,
+        name: str | None = None,
+        output: str | None = None,
+        origins: tuple[str, ...] = (),
+    ) -> str:
+        self.read.update(inputs)
+        return super().node(operator, inputs, parameters, name=name, output=output, origins=origins)
+
+
+@st.composite
+def networks(draw: DrawFn, most_nodes: int = 12) -> Network:
+    """A network with branches, joins, several outputs and changing heights; one image or two."""
+    builder = _Recorder("random")
+    height = draw(st.integers(1, 40))
+    images = draw(st.sampled_from((1, 1, 2, 3)))
+    values = [builder.input("image", (images, 1, height, 4))]
+    for _ in range(draw(st.integers(1, most_nodes))):
+        # Mostly the newest value, so that networks are deep.
+        source = values[-1 - draw(st.sampled_from((0, 0, 0, 1, 2))) % len(values)]
+        values.append(_node(draw, builder, values, source))
+    for value in values[1:]:
+        if value not in builder.read or draw(st.integers(0, 9)) == 0:
+            builder.output(value)
+    return describe(builder.build())
+
+
+def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -> str:
+    shape = builder.shape(source)
+    height = shape[2]
+    kernel = draw(st.sampled_from((1, 2, 3, 5)))
+    match draw(st.sampled_from(KINDS)):
+        case "strided" if height >= kernel:
+            return convolution(builder, source, 1, kernel, stride=draw(st.integers(2, 3)))
+        case "dilated":
+            return convolution(builder, source, 1, 3, dilation=draw(st.integers(2, 4)))
+        case "unpadded" if min(shape[2:]) >= kernel:
+            return convolution(builder, source, 1, kernel, pad=0)
+        case "pool" if min(shape[2:]) >= 2:
+            return builder.node(MaxPool((2, 2), (2, 2)), [source])
+        case "transposed" if 3 * height <= TALLEST:
+            stride = draw(st.integers(1, 3))
+            operator = ConvTranspose((kernel, kernel), (stride, stride))
+            return builder.node(operator, [source], [np.zeros((shape[1], 1, kernel, kernel)), np.zeros(1)])
+        case "resize":
+            mode = draw(st.sampled_from(ResizeMode))
+            return builder.node(Resize(draw(st.integers(1, TALLEST)), shape[3], mode), [source])
+        case "join":
+            return _join(draw, builder, values, source)
+        case "relu":
+            return builder.node(Clip(0.0, 6.0), [source])
+        case "gate":
+            pooled = builder.node(GlobalAveragePool(), [source])
+            factor = convolution(builder, pooled, shape[1], 1)
+            return builder.node(Mul(), [source, factor])
+        case _:
+            return convolution(builder, source, draw(st.integers(1, 2)), 3)
+
+
+def _join(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -> str:
+    """A sum of two values of one shape, or a concatenation of two maps of one size."""
+    shape = builder.shape(source)
+    same = [value for value in values if builder.shape(value) == shape]
+    if draw(st.booleans()):
+        return builder.node(Add(), [source, draw(st.sampled_from(same))])
+    alike = [value for value in values if builder.shape(value)[2:] == shape[2:]]
+    return builder.node(Concat(), [source, draw(st.sampled_from(alike))])
