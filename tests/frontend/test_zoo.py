@@ -1,6 +1,8 @@
 """Models of the zoo, small, against ONNX Runtime; and what importing makes of them."""
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from dlfusion.frontend import load
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.reshape import Reshape
 from tests.support.onnx_models import assert_matches_onnx_runtime, feeds, run_onnx_runtime
+from zoo.__main__ import main
 
-SMALL: dict[str, dict[str, object]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "alexnet": {"size": 67, "width_factor": 0.25, "batch": 2},
     "vgg19": {"size": 64, "width_factor": 0.125},
     "resnet18": {"size": 64, "width_factor": 0.25, "batch": 2},
@@ -33,6 +36,22 @@ def test_small_model(name: str) -> None:
 
 def test_linear_unet() -> None:
     assert_matches_onnx_runtime(zoo.build("unet", **SMALL["unet"], linear=True))
+
+
+def test_command_writes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.onnx"
+    monkeypatch.setattr("sys.argv", ["zoo", "espcn", "-o", str(path), "--size", "8", "--width", "9", "--batch", "2"])
+    main()
+    assert load(path).inputs[0].array_shape == (2, 1, 8, 9)
+
+
+def test_command_rejects_an_option_of_other_models(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["zoo", "resnet18", "--width", "9"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "resnet18 does not take one of these options" in capsys.readouterr().err
 
 
 def test_seed_decides_the_weights() -> None:

@@ -71,7 +71,7 @@ def test_malformed_plans_are_refused_with_the_place(document: object, message: s
 
 
 def test_text_that_is_no_json() -> None:
-    with pytest.raises(PlanError, match="not valid JSON: .* line 1 column 2"):
+    with pytest.raises(PlanError, match=r"not valid JSON: .* line 1 column 2"):
         Plan.from_json("{")
 
 

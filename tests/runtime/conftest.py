@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.runtime.tiny_program import tiny_program
 
 from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
+from tests.runtime.tiny_program import tiny_program
 
 
 @pytest.fixture(scope="session")

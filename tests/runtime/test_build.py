@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.runtime.conftest import CountingCompiler
-from tests.runtime.tiny_program import expected, tiny_program
 
 from dlfusion.errors import BuildError
 from dlfusion.runtime.build import Progress, build, copy_artefact
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.program import Program, Unit
+from tests.runtime.conftest import CountingCompiler
+from tests.runtime.tiny_program import expected, tiny_program
 
 X = np.arange(30, dtype=np.float32).reshape(1, 6, 5)
 

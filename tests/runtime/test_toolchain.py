@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.runtime.conftest import CountingCompiler
-from tests.runtime.tiny_program import expected, tiny_program
 
 from dlfusion.errors import BuildError
 from dlfusion.runtime import toolchain
@@ -14,6 +12,8 @@ from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.toolchain import error_tail, find_compiler
+from tests.runtime.conftest import CountingCompiler
+from tests.runtime.tiny_program import expected, tiny_program
 
 
 def test_a_compiler_is_tried_out_once(counting_compiler: CountingCompiler, tmp_path: Path) -> None:

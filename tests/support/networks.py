@@ -111,10 +111,10 @@ def _bottleneck(builder: GraphBuilder, source: str, channels: int, stride: int) 
     return relu(builder, builder.node(Add(), [value, skip]))
 
 
-def chain(sizes: Sequence[tuple[int, int, int]], height: int = 16, channels: int = 8) -> GraphBuilder:
+def chain(sizes: Sequence[tuple[int, int, int]], height: int = 16, channels: int = 8, images: int = 1) -> GraphBuilder:
     """Convolutions of (channels, kernel, stride), one after the other."""
     builder = GraphBuilder("chain")
-    value = builder.input("image", (1, channels, height, height))
+    value = builder.input("image", (images, channels, height, height))
     for outputs, kernel, stride in sizes:
         value = convolution(builder, value, outputs, kernel, stride=stride)
     builder.output(value)

@@ -13,13 +13,13 @@ from dlfusion.layers.layer import Network
 from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.resize import Resize, ResizeMode
-from tests.support.networks import convolution
 
 KINDS = (
     "conv",
@@ -27,7 +27,7 @@ KINDS = (
     "conv",
     "strided",
     "dilated",
-    "unpadded",
+    "uneven",
     "pool",
     "transposed",
     "resize",
@@ -65,7 +65,7 @@ def networks(draw: DrawFn, most_nodes: int = 12) -> Network:
     builder = _Recorder("random")
     height = draw(st.integers(1, 40))
     images = draw(st.sampled_from((1, 1, 2, 3)))
-    values = [builder.input("image", (images, 1, height, 4))]
+    values = [builder.input("image", (images, 1, height, 2))]
     for _ in range(draw(st.integers(1, most_nodes))):
         # Mostly the newest value, so that networks are deep.
         source = values[-1 - draw(st.sampled_from((0, 0, 0, 1, 2))) % len(values)]
@@ -76,23 +76,43 @@ def networks(draw: DrawFn, most_nodes: int = 12) -> Network:
     return describe(builder.build())
 
 
+def _conv(
+    builder: GraphBuilder,
+    source: str,
+    kernel: int,
+    *,
+    channels: int = 1,
+    stride: int = 1,
+    dilation: int = 1,
+    pads: tuple[int, int] | None = None,
+) -> str:
+    """Append a convolution along the rows only; `pads` are rows above and below, by default keeping the height."""
+    reach = (kernel - 1) * dilation
+    above, below = pads or (reach // 2, reach - reach // 2)
+    operator = Conv((kernel, 1), (stride, 1), (above, 0, below, 0), (dilation, 1))
+    weights = np.zeros((channels, builder.shape(source)[1], kernel, 1))
+    return builder.node(operator, [source], [weights, np.zeros(channels)])
+
+
 def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -> str:
     shape = builder.shape(source)
     height = shape[2]
     kernel = draw(st.sampled_from((1, 2, 3, 5)))
     match draw(st.sampled_from(KINDS)):
-        case "strided" if height >= kernel:
-            return convolution(builder, source, 1, kernel, stride=draw(st.integers(2, 3)))
+        case "strided":
+            return _conv(builder, source, kernel, stride=draw(st.integers(2, 3)))
         case "dilated":
-            return convolution(builder, source, 1, 3, dilation=draw(st.integers(2, 4)))
-        case "unpadded" if min(shape[2:]) >= kernel:
-            return convolution(builder, source, 1, kernel, pad=0)
-        case "pool" if min(shape[2:]) >= 2:
-            return builder.node(MaxPool((2, 2), (2, 2)), [source])
+            return _conv(builder, source, 3, dilation=draw(st.integers(2, 4)))
+        case "uneven":
+            above = draw(st.integers(0, kernel - 1))
+            below = draw(st.integers(max(0, kernel - height - above), kernel))
+            return _conv(builder, source, kernel, pads=(above, below))
+        case "pool" if height >= 2:
+            return builder.node(MaxPool((2, 1), (2, 1)), [source])
         case "transposed" if 3 * height <= TALLEST:
             stride = draw(st.integers(1, 3))
-            operator = ConvTranspose((kernel, kernel), (stride, stride))
-            return builder.node(operator, [source], [np.zeros((shape[1], 1, kernel, kernel)), np.zeros(1)])
+            operator = ConvTranspose((kernel, 1), (stride, 1))
+            return builder.node(operator, [source], [np.zeros((shape[1], 1, kernel, 1)), np.zeros(1)])
         case "resize":
             mode = draw(st.sampled_from(ResizeMode))
             return builder.node(Resize(draw(st.integers(1, TALLEST)), shape[3], mode), [source])
@@ -102,10 +122,9 @@ def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -
             return builder.node(Clip(0.0, 6.0), [source])
         case "gate":
             pooled = builder.node(GlobalAveragePool(), [source])
-            factor = convolution(builder, pooled, shape[1], 1)
-            return builder.node(Mul(), [source, factor])
+            return builder.node(Mul(), [source, _conv(builder, pooled, 1, channels=shape[1])])
         case _:
-            return convolution(builder, source, draw(st.integers(1, 2)), 3)
+            return _conv(builder, source, 3, channels=draw(st.integers(1, 2)))
 
 
 def _join(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -> str:

@@ -52,7 +52,7 @@ def _segment(
 
 
 def targets_by_definition(schedule: Schedule, segment: Segment) -> list[list[tuple[int, int]]]:
-    """Rows [first, end) that each layer makes in each step, by the words of `plan/schedule.py`, one number at a time."""
+    """Rows [first, end) that each layer makes in each step, by the words of `plan/schedule.py`, number by number."""
     flow, step = schedule.flow, schedule.block.step_rows
     count = len(flow.values)
     done = [rows.first for rows in segment.produced]

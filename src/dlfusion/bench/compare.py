@@ -83,7 +83,7 @@ def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int]) 
             "cpus": list(cpus),
             "seconds": chosen.seconds,
         }
-        timed = _child("times", job)
+        timed = run_worker("times", job)
         engines = [_engine(PEER, timed)]
         engines += [
             replace(_engine(artefact.strategy, timed), build_seconds=artefact.build_seconds) for artefact in artefacts
@@ -113,7 +113,7 @@ def _compile_all(
 
 
 def _with_memory(engine: Engine, job: Mapping[str, Any]) -> Engine:
-    return replace(engine, peak_memory_bytes=_child("memory", {**job, "engine": engine.name})["peak_bytes"])
+    return replace(engine, peak_memory_bytes=run_worker("memory", {**job, "engine": engine.name})["peak_bytes"])
 
 
 def _engine(name: str, timed: Mapping[str, Any]) -> Engine:
@@ -121,8 +121,12 @@ def _engine(name: str, timed: Mapping[str, Any]) -> Engine:
     return Engine(name, tuple(entry["samples_seconds"]), largest_difference=entry["largest_difference"])
 
 
-def _child(mode: str, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the worker on a job; it is stopped when this process is interrupted."""
+def run_worker(mode: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of a worker process to a job; the process is stopped when this one is interrupted.
+
+    Raises:
+        DlfusionError: the worker failed; the message ends with the last lines that it printed.
+    """
     command = [sys.executable, "-m", "dlfusion.bench.worker", mode]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

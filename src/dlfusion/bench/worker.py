@@ -23,6 +23,8 @@ from dlfusion.runtime.measure import interleave
 
 SEED = 0
 MEMORY_RUNS = 3
+CLOCK_DIGITS = 9
+"""The clock counts nanoseconds; further digits of a sample are noise of the subtraction."""
 
 Job = dict[str, Any]
 """`model`: the ONNX file; `folders`: a compiled folder for each strategy; `cpus`: the CPUs to run on; `ports`: name and
@@ -50,7 +52,10 @@ def times(job: Job) -> dict[str, Any]:
     measured = interleave(runs, job["seconds"])
     return {
         "engines": {
-            name: {"samples_seconds": measurement.samples, "largest_difference": differences.get(name)}
+            name: {
+                "samples_seconds": [round(sample, CLOCK_DIGITS) for sample in measurement.samples],
+                "largest_difference": differences.get(name),
+            }
             for name, measurement in measured.items()
         }
     }

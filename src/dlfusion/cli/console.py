@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import typer
 from rich.console import Console
 
 from dlfusion.errors import DlfusionError
@@ -58,10 +57,10 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
             return command(*args, **kwargs)
         except DlfusionError as error:
             messages().print(f"error: {error}", style="bold red", markup=False)
-            raise typer.Exit(EXIT_USER_ERROR) from None
+            sys.exit(EXIT_USER_ERROR)
         except KeyboardInterrupt:
             messages().print("interrupted; nothing was left half-written", markup=False)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            sys.exit(EXIT_INTERRUPTED)
 
     return run
 

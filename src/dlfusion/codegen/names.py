@@ -1,22 +1,23 @@
 """Identifiers for generated code, derived from the model's names."""
 
 import re
+from collections.abc import Iterable
 
 _RESERVED = frozenset(
-    "alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue core "
+    "alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue "
     "decltype default delete do double else enum explicit export extern false float for friend goto if inline int long "
     "mutable namespace new noexcept not nullptr operator or private protected public register return run short signed "
     "sizeof static struct switch template this throw true try typedef typeid typename union unsigned using virtual void "
-    "volatile wchar_t while xor run image segment segments first_segment clock last part block".split()
+    "volatile wchar_t while xor".split()
 )
 
 
 class NameTable:
-    """Gives each key one readable identifier, distinct from all others and from reserved words."""
+    """Gives each key one readable identifier, distinct from all others, from C++'s words and from `reserved` ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
         self._names: dict[str, str] = {}
-        self._taken: set[str] = set(_RESERVED)
+        self._taken: set[str] = {*_RESERVED, *reserved}
 
     def name(self, key: str, wish: str | None = None) -> str:
         """The identifier of `key`, made from `wish` (or from the key); the same key always gives the same one."""

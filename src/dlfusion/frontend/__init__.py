@@ -5,5 +5,9 @@ only when there is a model to read.
 """
 
 from dlfusion.frontend.importer import load
+from dlfusion.frontend.operators import CONVERTERS
 
-__all__ = ["load"]
+SUPPORTED_OPERATORS = tuple(sorted(CONVERTERS))
+"""Names of the ONNX operators, of the default domain, that can be imported."""
+
+__all__ = ["SUPPORTED_OPERATORS", "load"]

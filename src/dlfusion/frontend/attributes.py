@@ -5,32 +5,53 @@ from dataclasses import dataclass
 
 import onnx_ir
 
-from dlfusion.frontend.context import UnsupportedNodeError
+from dlfusion.frontend.context import InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.spatial import Padding, Pair, extent
 
 
 def integer(node: onnx_ir.Node, name: str, default: int) -> int:
     """An integer attribute."""
-    attribute = node.attributes.get(name)
+    attribute = _attribute(node, name, onnx_ir.AttributeType.INT)
     return default if attribute is None else attribute.as_int()
 
 
 def number(node: onnx_ir.Node, name: str, default: float) -> float:
     """A float attribute."""
-    attribute = node.attributes.get(name)
+    attribute = _attribute(node, name, onnx_ir.AttributeType.FLOAT)
     return default if attribute is None else attribute.as_float()
 
 
 def text(node: onnx_ir.Node, name: str, default: str) -> str:
     """A string attribute."""
-    attribute = node.attributes.get(name)
+    attribute = _attribute(node, name, onnx_ir.AttributeType.STRING)
     return default if attribute is None else attribute.as_string()
 
 
 def integers(node: onnx_ir.Node, name: str) -> tuple[int, ...] | None:
     """A list of integers; None if the node does not have it."""
-    attribute = node.attributes.get(name)
+    attribute = _attribute(node, name, onnx_ir.AttributeType.INTS)
     return None if attribute is None else tuple(attribute.as_ints())
+
+
+def per_axis(node: onnx_ir.Node, name: str, count: int, default: int) -> tuple[int, ...]:
+    """A list of `count` integers, all `default` if the node does not have it.
+
+    Raises:
+        InvalidNodeError: the list has another length.
+    """
+    values = integers(node, name)
+    if values is None:
+        return (default,) * count
+    if len(values) != count:
+        raise InvalidNodeError(f"{name} is {list(values)}, but must have {count} numbers")
+    return values
+
+
+def _attribute(node: onnx_ir.Node, name: str, kind: onnx_ir.AttributeType) -> onnx_ir.Attr | None:
+    attribute = node.attributes.get(name)
+    if attribute is not None and attribute.type != kind:
+        raise InvalidNodeError(f"the attribute {name} is {attribute.type.name}, but must be {kind.name}")
+    return attribute
 
 
 def require(node: onnx_ir.Node, name: str, allowed: int | str) -> None:
@@ -44,13 +65,9 @@ def require(node: onnx_ir.Node, name: str, allowed: int | str) -> None:
         raise UnsupportedNodeError(f"{name} is {actual}; only {allowed} is supported")
 
 
-def pair(values: Sequence[int] | None, rank: int, default: int) -> Pair:
-    """Values for height and width; a one-dimensional operator runs along the height, and its width is 1."""
-    if values is None:
-        values = (default,) * rank
-    if rank == 1:
-        return (values[0], default)
-    return (values[0], values[1])
+def pair(values: Sequence[int], default: int) -> Pair:
+    """Values for height and width; a one-dimensional operator runs along the height, with `default` for the width."""
+    return (values[0], values[1] if len(values) > 1 else default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +89,11 @@ def sliding(node: onnx_ir.Node, kernel: Sequence[int], size: Sequence[int]) -> S
     rank = len(size)
     if rank not in (1, 2) or len(kernel) != rank:
         raise UnsupportedNodeError(f"it has {rank} spatial dimensions, its kernel {len(kernel)}; 1 and 2 are supported")
-    strides = integers(node, "strides") or (1,) * rank
-    dilations = integers(node, "dilations") or (1,) * rank
+    strides = per_axis(node, "strides", rank, 1)
+    dilations = per_axis(node, "dilations", rank, 1)
     mode = text(node, "auto_pad", "NOTSET")
     if mode == "NOTSET":
-        pads = integers(node, "pads") or (0,) * (2 * rank)
+        pads = per_axis(node, "pads", 2 * rank, 0)
     elif mode == "VALID":
         pads = (0,) * (2 * rank)
     elif mode in ("SAME_UPPER", "SAME_LOWER"):
@@ -88,7 +105,7 @@ def sliding(node: onnx_ir.Node, kernel: Sequence[int], size: Sequence[int]) -> S
         pads = split_padding(totals, mode)
     else:
         raise UnsupportedNodeError(f"auto_pad is {mode}")
-    return Sliding(pair(kernel, rank, 1), pair(strides, rank, 1), padding(pads), pair(dilations, rank, 1))
+    return Sliding(pair(kernel, 1), pair(strides, 1), padding(pads), pair(dilations, 1))
 
 
 def split_padding(totals: Sequence[int], mode: str) -> tuple[int, ...]:

@@ -51,13 +51,13 @@ class Context:
         self.constants: dict[str, Array] = {}
         self.shapes: dict[str, Shape] = {}
         self._activations: dict[str, Activation] = {}
-        self._current: onnx_ir.Node | None = None
+        self._origin = self._output = ""
         self._values: set[str] = set()
         self._names: set[str] = set()
 
-    def begin(self, node: onnx_ir.Node) -> None:
-        """Says which ONNX node is converted from now on: its names are given to what is added."""
-        self._current = node
+    def begin(self, origin: str, output: str) -> None:
+        """Says which ONNX node, by name and first output, is converted: what is added gets its names."""
+        self._origin, self._output = origin, output
 
     def add_input(self, name: str, shape: Sequence[int]) -> Activation:
         """Declares a value that is fed rather than computed."""
@@ -146,11 +146,7 @@ class Context:
         Raises:
             InvalidNodeError: the shapes do not fit the operator.
         """
-        current = self._current
-        if current is None:
-            raise ValueError("begin must say which ONNX node is converted")
-        origin = current.name or f"{current.op_type} of {current.outputs[0].name}"
-        output = _unique(".".join(filter(None, (str(current.outputs[0].name), role))), self._values)
+        output = _unique(".".join(filter(None, (self._output, role))), self._values)
         try:
             shape = operator.output_shape(
                 [self.shapes[name] for name in activations], [array.shape for _, array in constants]
@@ -161,8 +157,8 @@ class Context:
         for constant, array in constants:
             names.append(_unique(f"{output}.{constant}", self._values))
             self.constants[names[-1]] = array
-        name = _unique(".".join(filter(None, (origin, role))), self._names)
-        self.nodes.append(Node(name, operator, (*activations, *names), output, (origin,)))
+        name = _unique(".".join(filter(None, (self._origin, role))), self._names)
+        self.nodes.append(Node(name, operator, (*activations, *names), output, (self._origin,)))
         self.shapes[output] = shape
         return output
 

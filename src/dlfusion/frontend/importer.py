@@ -47,19 +47,23 @@ def _convert(graph: onnx_ir.Graph, context: Context) -> None:
     """Converts all nodes; those that cannot be are collected, so that the user sees them at once."""
     problems: list[str] = []
     for node in graph:
+        if all(output.const_value is not None for output in node.outputs):
+            continue
         missing = [value.name for value in node.inputs if value is not None and not _defined(value)]
         if missing:
             raise ModelError(f"{_title(node)} reads {missing[0]}, which no node or input of the model defines")
-        context.begin(node)
+        output = str(node.outputs[0].name)
+        context.begin(node.name or f"{node.op_type} of {output}", output)
         try:
             activation = _converted(node, context)
         except UnsupportedNodeError as error:
             problems.append(f"{_title(node)}: {error}")
             activation = _stand_in(node, context)
-        except InvalidNodeError as error:
+        except (InvalidNodeError, ValueError) as error:
+            # Operators raise ValueError for attributes that no model may have, such as a stride of 0.
             raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
         if activation is not None:
-            context.bind(str(node.outputs[0].name), activation)
+            context.bind(output, activation)
     if problems:
         count = "1 node is" if len(problems) == 1 else f"{len(problems)} nodes are"
         raise UnsupportedError("\n  ".join([f"{count} not supported:", *problems]))
@@ -69,7 +73,8 @@ def _converted(node: onnx_ir.Node, context: Context) -> Activation | None:
     """The node's first output; None if it cannot be told because of an unsupported node before it."""
     converter = CONVERTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if converter is None:
-        raise UnsupportedNodeError("there is no such operator" + (f" of domain {node.domain}" if node.domain else ""))
+        domain = f" of domain {node.domain}" if node.domain else ""
+        raise UnsupportedNodeError(f"the operator{domain} is not supported")
     extra = [output.name for output in node.outputs[1:] if output.uses() or output.is_graph_output()]
     if extra:
         raise UnsupportedNodeError(f"its additional output {extra[0]} is used")
@@ -109,7 +114,7 @@ def _output(value: onnx_ir.Value, context: Context, fed: Iterable[str]) -> Port:
     activation = context.lookup(value)
     if activation.value in fed:
         # A model that hands an input through: the copy is a node like any other.
-        context.begin(onnx_ir.Node("", "Identity", [value], name=f"copy to {name}"))
+        context.begin(f"copy to {name}", name)
         copy = context.emit(Reshape(context.shapes[activation.value]), [activation.value], role="copy")
         activation = Activation(copy, activation.shape)
     return Port(name, activation.value, activation.shape)

@@ -201,10 +201,9 @@ def _produced(flow: Flow, owned: tuple[RowRange, ...]) -> tuple[RowRange, ...]:
 
 def _targets(flow: Flow, owned: tuple[RowRange, ...], produced: tuple[RowRange, ...], clock: Ints) -> Ints:
     """Targets of all layers (first axis) at several clock values (second axis), not yet bounded from below."""
-    unset = np.iinfo(np.int64).min
     targets = np.empty((len(owned), clock.size), np.int64)
     for i in reversed(range(len(owned))):
-        target = np.full(clock.size, unset)
+        target = np.full(clock.size, _UNSET)
         if flow.is_output[i]:
             target = np.minimum(clock * flow.heights[i] // flow.reference_height, owned[i].end)
         for reader, window in flow.links[i]:
@@ -230,6 +229,8 @@ def _lead(flow: Flow, owned: tuple[RowRange, ...], produced: tuple[RowRange, ...
             return int(np.argmax(quiet)) * step
         count *= 4
 
+
+_UNSET = np.iinfo(np.int64).min
 
 _LONG_AGO = 1 << 20
 """Rows before a segment at which every target has reached its lowest meaningful value."""

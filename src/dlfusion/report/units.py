@@ -14,18 +14,19 @@ def bytes_text(count: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """Seconds as milliseconds without the unit: two decimals under 100 ms, one from there on.
+    """Seconds as milliseconds without the unit, to at least three digits down to a tenth of a millisecond.
 
     >>> milliseconds(0.0123456)
     '12.35'
     """
     value = seconds * 1e3
-    return f"{value:.2f}" if value < 100 else f"{value:.1f}"
+    decimals = 3 if value < 1 else 2 if value < 100 else 1
+    return f"{value:.{decimals}f}"
 
 
 def percent(share: float) -> str:
     """A share as a percentage with one decimal: 0.125 is `12.5 %`."""
-    return f"{share * 100:.1f} %"
+    return f"{round(share * 100, 1) + 0.0:.1f} %"  # adding 0.0 turns -0.0 into 0.0
 
 
 def operations_text(count: float) -> str:

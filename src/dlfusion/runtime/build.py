@@ -133,7 +133,7 @@ class _Builder:
 
     def library(self) -> Path:
         """The linked library in the cache, made if it is not there."""
-        key = _digest("link", self._compiler.version, *self._compiler.command, *LINK_FLAGS, *self._units)
+        key = _digest("link", self._compiler.version, *link_command(self._compiler, tuple(self._units), ""))
         found = self._cache.find(key, ".so")
         if found is not None:
             for unit in self._units.values():
@@ -255,7 +255,7 @@ def _description(program: Program, compiler: Compiler) -> Mapping[str, object]:
         "cores": program.cores,
         "compiler": compiler.description,
         "flags": list(COMMON_FLAGS),
-        "link_flags": list(LINK_FLAGS),
+        "link_flags": [*LINK_FLAGS, *compiler.link_flags],
         "sources": {unit.name: list(unit.flags) for unit in program.units},
         "weights_bytes": program.weights.nbytes,
         "weights_sha256": program.weights_sha256,

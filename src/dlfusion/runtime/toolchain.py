@@ -22,36 +22,47 @@ COMMON_FLAGS = (
     "-fPIC",
     "-fvisibility=hidden",
     "-fvisibility-inlines-hidden",
+    "-fno-exceptions",
+    "-fno-rtti",
     "-fno-math-errno",
     "-ffp-contract=fast",
 )
 """Flags of every file. Products may be contracted into fused multiply-adds; sums are never reordered."""
 
-LINK_FLAGS = ("-shared", "-pthread", "-Wl,-z,defs")
-"""Flags of the shared library; a symbol that no file defines is an error."""
+LINK_FLAGS = ("-shared", "-pthread", "-Wl,-z,defs", "-Wl,--as-needed")
+"""Flags of the shared library: a symbol that no file defines is an error, and libraries that nothing uses (the C++
+library) are not required where the model runs."""
 
 DEFAULT_TIMEOUT_SECONDS = 300.0
 _VERSION_TIMEOUT_SECONDS = 60.0
 _ERROR_TEXT_LINES = 30
 
-# What a compiler must be able to do: the language version, threads, vector extensions, a shared library.
-_TRIAL_TEXT = """#include <condition_variable>
-#include <thread>
+# What a compiler must be able to do: the language version, its headers, threads, vector extensions, a shared library.
+_TRIAL_TEXT = """#include <pthread.h>
+#include <atomic>
 typedef float Vector __attribute__((vector_size(16)));
-std::mutex mutex;
-extern "C" void dlfusion_trial(Vector* sum) {
-  std::thread worker([=] { *sum += *sum; });
-  worker.join();
+static std::atomic<int> calls{0};
+static void* twice(void* sum) {
+  if constexpr (sizeof(Vector) == 16) *static_cast<Vector*>(sum) += *static_cast<Vector*>(sum);
+  return calls++ > 0 ? sum : nullptr;
+}
+extern "C" int dlfusion_trial(Vector* sum) {
+  pthread_t worker;
+  return pthread_create(&worker, nullptr, twice, sum);
 }
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A C++ compiler that works: how to call it, and the text by which objects made with it are told apart."""
+    """A C++ compiler that works: how to call it, and the text by which objects made with it are told apart.
+
+    `link_flags` are those that it needs besides `LINK_FLAGS`.
+    """
 
     command: tuple[str, ...]
     version: str
+    link_flags: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -65,6 +76,7 @@ class _Candidate:
 
     source: str
     command: tuple[str, ...]
+    link_flags: tuple[str, ...] = ()
 
 
 class ProcessGroup:
@@ -173,7 +185,8 @@ def _candidates(environment: Mapping[str, str]) -> list[_Candidate]:
         # Without a stated CPU, zig would compile every file for the CPU it runs on; it checks for undefined behaviour
         # unless told not to.
         options = ("c++", "-mcpu=baseline", "-fno-sanitize=undefined")
-        found.append(_Candidate("python -m ziglang", (str(zig), *options)))
+        # It would compile a whole C++ library first (a minute), of which the runtime uses nothing.
+        found.append(_Candidate("python -m ziglang", (str(zig), *options), ("-nostdlib++",)))
     else:
         found.append(_Candidate("python -m ziglang", ("ziglang",)))
     return found
@@ -189,9 +202,11 @@ def _try_out(candidate: _Candidate, cache: Cache) -> Compiler:
     status, version = group.run((*command, "--version"), Path.cwd(), _VERSION_TIMEOUT_SECONDS)
     if status != 0 or not version.strip():
         raise BuildError(f"`{shlex.join(command)} --version` ended with status {status}: {error_tail(version)}")
-    compiler = Compiler(command, version.strip())
+    compiler = Compiler(command, version.strip(), candidate.link_flags)
 
-    key = hashlib.sha256("\n".join(("trial", *command, version, _TRIAL_TEXT)).encode()).hexdigest()
+    key = hashlib.sha256(
+        "\n".join(("trial", *command, *candidate.link_flags, version, _TRIAL_TEXT)).encode()
+    ).hexdigest()
     if cache.find(key, ".ok") is None:
         with tempfile.TemporaryDirectory(prefix="dlfusion-trial-") as folder:
             _compile_trial(compiler, Path(folder), group)
@@ -219,7 +234,7 @@ def compile_command(compiler: Compiler, flags: Sequence[str], source: str, targe
 
 def link_command(compiler: Compiler, objects: Sequence[str], target: str) -> tuple[str, ...]:
     """The command that links objects into a shared library."""
-    return (*compiler.command, *LINK_FLAGS, *objects, "-o", target)
+    return (*compiler.command, *LINK_FLAGS, *compiler.link_flags, *objects, "-o", target)
 
 
 def error_tail(text: str) -> str:

@@ -12,6 +12,9 @@ from dlfusion.plan.traffic import arena_bytes
 FEW_ROWS_PER_CORE = 4
 """With fewer rows per core than this, cores share a layer by its channels, where that is possible."""
 
+CHANNELS_PER_VECTOR = 16
+"""Channels that a core computes together, so that a smaller share would not spread over cores."""
+
 LARGEST_SMALL_STEP = 8
 """More rows per step than this enlarge line buffers and gain nothing (measured on 540 x 960 networks)."""
 
@@ -22,7 +25,8 @@ DEFAULT_L2_BYTES = 1 << 20
 def single(network: Network, index: int, cores: int, reason: str) -> Block:
     """Layer `index` alone on up to `cores` cores, in one step.
 
-    Cores share its channels if its weights outweigh its maps or each core would get few rows, else its rows.
+    Cores share its channels if its weights outweigh its maps or each core would get few rows, provided that there are
+    vectors of channels for all; else its rows.
     """
     features = network.layers[index].features
     alone = Block(index, index, 1, reason=reason)
@@ -32,7 +36,8 @@ def single(network: Network, index: int, cores: int, reason: str) -> Block:
     few_rows = flow.reference_rows < FEW_ROWS_PER_CORE * cores
     by_rows = replace(alone, cores=min(cores, flow.reference_rows))
     by_channels = replace(alone, cores=min(cores, features.output_channels), partition=Partition.CHANNELS)
-    order = (by_channels, by_rows) if heavy or few_rows else (by_rows, by_channels)
+    enough_channels = features.output_channels > CHANNELS_PER_VECTOR * (cores - 1) or flow.reference_rows < cores
+    order = (by_channels, by_rows) if (heavy or few_rows) and enough_channels else (by_rows, by_channels)
     return next((block for block in order if not problems(network, block)), alone)
 
 
@@ -64,12 +69,22 @@ def step_rows(network: Network, block: Block, machine: Machine) -> int:
         return again + (inner if needed > room else 0), needed if needed > room else -step
 
     small = [step for step in (8, 4, 2, 1) if step <= min(band, LARGEST_SMALL_STEP)]
-    return min(dict.fromkeys([*small, band]) if weights > room else small, key=beyond_cache)
+    if weights > room:
+        return min(dict.fromkeys([*small, band]), key=beyond_cache)
+    return next((step for step in small if beyond_cache(step)[0] == 0), small[-1])
 
 
 def stands_alone(network: Network, index: int) -> bool:
-    """True if the layer reads its whole input for every row, so that no block can hold it and another."""
-    return not all(node.operator.streams for node in network.layers[index].nodes)
+    """True if the layer reads its whole input for every row.
+
+    Either no block can hold it and another, or it has a single row of output, which only one core could compute.
+    """
+    layer = network.layers[index]
+    if not all(node.operator.streams for node in layer.nodes):
+        return True
+    heights = {read.value: network.shape(read.value)[2] for read in layer.reads}
+    whole = (read.rows.first(0) <= 0 and read.rows.end(1) >= heights[read.value] for read in layer.reads)
+    return layer.features.output_height == 1 and max(heights.values()) > 1 and all(whole)
 
 
 def runs(network: Network, longest: int | None = None) -> list[tuple[int, int, str]]:

@@ -203,9 +203,12 @@ def _folder() -> Path:
     return folder
 
 
-def compile_library(lowered: Sequence[Lowered], isa: Isa, clang: bool = False) -> ctypes.CDLL:
-    """A library with one function for each kernel; warnings are errors. Kept by content in the temporary folder."""
-    source = translation_unit(lowered)
+def compile_library(lowered: Sequence[Lowered], isa: Isa, clang: bool = False, more: str = "") -> ctypes.CDLL:
+    """A library with one function for each kernel, and the C++ text `more`; warnings are errors.
+
+    Libraries are kept by content in the temporary folder.
+    """
+    source = translation_unit(lowered) + more
     command = [*compiler_command(clang), "-std=c++17", "-O3", "-fPIC", "-shared", *isa.flags]
     command += ["-Wall", "-Wextra", "-Werror", f"-I{INCLUDE}"]
     state = hashlib.sha256(repr(command).encode() + source.encode())
@@ -278,7 +281,7 @@ def run(case: Case, function: Function, isa: Isa) -> tuple[Array, Array]:
     capacity = step if case.rings else height
     pads = _wider(case.lowered.output_pads, case)
     output = Tensor((channels, height, width), case.lowered.output_layout, pads, isa.lanes, capacity)
-    constants = _aligned(case.lowered.constants)
+    constants = aligned(case.lowered.constants)
     written = [0] * len(inputs)
     pieces = []
     for row in range(first, end, step):
@@ -310,7 +313,8 @@ def _wider(pads: Pads, case: Case) -> Pads:
     return Pads(pads.left + case.extra_pads, pads.right + case.extra_pads)
 
 
-def _aligned(array: Array) -> Array:
+def aligned(array: Array) -> Array:
+    """A copy that starts on a 64-byte boundary, as the weights file does."""
     memory = np.zeros(array.size + 16, np.float32)
     skip = (-memory.ctypes.data // 4) % 16
     memory[skip : skip + array.size] = array

@@ -8,7 +8,7 @@ from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
-from dlfusion.targets.cpu.kernels import conv_blocked
+from dlfusion.targets.cpu.kernels import conv_blocked, conv_first
 from tests.targets.cpu.kernel_harness import Case, Step, check, single_layer
 
 
@@ -31,7 +31,8 @@ def convolution(
 
 
 def cases(network: Network, isa: Isa, **options: object) -> list[Case]:
-    found = conv_blocked.candidates(network.layers[0], network, isa)
+    layer = network.layers[0]
+    found = (*conv_blocked.candidates(layer, network, isa), *conv_first.candidates(layer, network, isa))
     assert found
     return [Case(network, lowered, **options) for lowered in found]  # type: ignore[arg-type]
 
@@ -45,7 +46,9 @@ def test_matches_the_reference(isa: Isa, clang: bool) -> None:
         *cases(convolution(24, 40, (9, 33), epilogue=(residual, relu)), isa, step_rows=2, rings=True, extra_pads=2),
         *cases(convolution(7, 9, (8, 31), (1, 1), pads=(0, 0, 0, 0)), isa, step_rows=3, rings=True),
         *cases(convolution(33, 70, (31, 13), strides=(2, 2), pads=(0, 1, 1, 0)), isa, step_rows=1, rings=True, parts=2),
-        *cases(convolution(3, 64, (33, 31), (7, 7), (2, 2), (3, 3, 3, 3), epilogue=(relu,)), isa, step_rows=4, rings=True),
+        *cases(
+            convolution(3, 64, (33, 31), (7, 7), (2, 2), (3, 3, 3, 3), epilogue=(relu,)), isa, step_rows=4, rings=True
+        ),
         *cases(convolution(1, 20, (15, 127), (5, 3), (1, 3), (2, 0, 2, 0)), isa),
         *cases(convolution(20, 16, (12, 12), (3, 2), dilations=(3, 2), pads=(3, 2, 1, 0)), isa, rows=(2, 7)),
         *cases(convolution(4, 17, (10, 9), (3, 3), dilations=(1, 2), pads=(0, 4, 0, 4)), isa, rows=(3, 8)),

@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -63,5 +64,5 @@ def _dense_rows(guarded: np.ndarray, shape: tuple[int, int, int]) -> Rows:
     return Rows(guarded.ctypes.data + 4 * 32, width, height * width, height, height, width, channels, 0, 0)
 
 
-def _call(function: ctypes._CFuncPtr, source: Rows, target: Rows, height: int) -> None:
+def _call(function: Callable[..., None], source: Rows, target: Rows, height: int) -> None:
     function(ctypes.byref(source), ctypes.byref(target), None, 0, height, 0, 1)

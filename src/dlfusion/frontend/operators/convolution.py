@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir
 
-from dlfusion.frontend.attributes import integer, integers, padding, pair, sliding, split_padding, text
+from dlfusion.frontend.attributes import integer, integers, padding, pair, per_axis, sliding, split_padding, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.graph.graph import Array
 from dlfusion.ops.conv import Conv
@@ -30,14 +30,14 @@ def conv_transpose(node: onnx_ir.Node, context: Context) -> Activation:
     _require_rank(activation.shape, weights)
     rank = len(activation.shape) - 2
     groups = integer(node, "group", 1)
-    output_padding = integers(node, "output_padding") or (0,) * rank
+    output_padding = per_axis(node, "output_padding", rank, 0)
     pads = _transposed_padding(node, activation.shape[2:], weights.shape[2:], output_padding)
     operator = ConvTranspose(
-        pair(weights.shape[2:], rank, 1),
-        pair(integers(node, "strides"), rank, 1),
+        pair(weights.shape[2:], 1),
+        pair(per_axis(node, "strides", rank, 1), 1),
         padding(pads),
-        pair(integers(node, "dilations"), rank, 1),
-        pair(output_padding, rank, 0),
+        pair(per_axis(node, "dilations", rank, 1), 1),
+        pair(output_padding, 0),
         groups,
     )
     bias = _bias(node, context, weights.shape[1] * groups)
@@ -50,16 +50,18 @@ def _transposed_padding(
 ) -> tuple[int, ...]:
     """The crop at the beginnings and ends of all axes, which `output_shape` or `auto_pad` may state indirectly."""
     rank = len(size)
-    strides = integers(node, "strides") or (1,) * rank
-    dilations = integers(node, "dilations") or (1,) * rank
+    strides = per_axis(node, "strides", rank, 1)
+    dilations = per_axis(node, "dilations", rank, 1)
     mode = text(node, "auto_pad", "NOTSET")
     wanted = integers(node, "output_shape")
     if wanted is None:
         if mode == "NOTSET":
-            return integers(node, "pads") or (0,) * (2 * rank)
+            return per_axis(node, "pads", 2 * rank, 0)
         if mode == "VALID":
             return (0,) * (2 * rank)
         wanted = tuple(length * stride for length, stride in zip(size, strides, strict=True))
+    if len(wanted) < rank:
+        raise InvalidNodeError(f"output_shape is {list(wanted)}, but must have {rank} numbers")
     totals = [
         (size[axis] - 1) * strides[axis] + output_padding[axis] + extent(kernel[axis], dilations[axis]) - wanted[axis]
         for axis in range(-rank, 0)

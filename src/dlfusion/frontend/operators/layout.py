@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir
 
-from dlfusion.frontend.attributes import integer, integers, number, require, text
+from dlfusion.frontend.attributes import integer, integers, number, per_axis, require, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
@@ -61,10 +61,7 @@ def unsqueeze(node: onnx_ir.Node, context: Context) -> Activation:
 
 
 def transpose(node: onnx_ir.Node, context: Context) -> Activation:
-    """Transpose, if it moves nothing, swaps two neighbouring groups of axes, or is a pixel shuffle between reshapes.
-
-    Swapping axes a and b of A x a x b x B is a channel shuffle in `a` groups of an A x (a * b) x B map.
-    """
+    """Transpose, if it moves nothing, swaps two neighbouring groups of axes, or is a pixel shuffle between reshapes."""
     activation = context.activation(node)
     rank = len(activation.shape)
     order = integers(node, "perm") or tuple(reversed(range(rank)))
@@ -78,24 +75,32 @@ def transpose(node: onnx_ir.Node, context: Context) -> Activation:
     moved = [axis for axis in order if activation.shape[axis] != 1]
     if moved == sorted(moved):
         return Activation(activation.value, shape)
-    before = 0
-    while moved[before] == sorted(moved)[before]:
-        before += 1
-    after = len(moved)
-    while moved[after - 1] == sorted(moved)[after - 1]:
-        after -= 1
+    swapped = _swap(context, activation, moved)
+    if swapped is None:
+        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} does more than swap two groups of axes")
+    return Activation(swapped, shape)
+
+
+def _swap(context: Context, activation: Activation, moved: Sequence[int]) -> str | None:
+    """Emits a channel shuffle that brings the axes into the order `moved`; None if none does.
+
+    Swapping axes a and b of N x a x b x R is a channel shuffle in `a` groups of an N x (a * b) x R map.
+    """
+    resting = sorted(moved)
+    differing = [place for place, axis in enumerate(moved) if axis != resting[place]]
+    before, after = differing[0], differing[-1] + 1
     middle = moved[before:after]
     cut = middle.index(min(middle))
-    if middle[cut:] + middle[:cut] != sorted(middle):
-        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} does more than swap two groups of axes")
-    sizes = [activation.shape[axis] for axis in sorted(moved)]
+    if [*middle[cut:], *middle[:cut]] != resting[before:after]:
+        return None
+    sizes = [activation.shape[axis] for axis in resting]
     batch, channels, rest = (math.prod(part) for part in (sizes[:before], sizes[before:after], sizes[after:]))
     present = context.shapes[activation.value]
     value = activation.value
     if (present[0], present[1], present[2] * present[3]) != (batch, channels, rest):
         value = context.reshaped(activation, (batch, channels, rest, 1))
     groups = math.prod(activation.shape[axis] for axis in middle[cut:])
-    return Activation(context.emit(ChannelShuffle(groups), [value]), shape)
+    return context.emit(ChannelShuffle(groups), [value])
 
 
 def depth_to_space(node: onnx_ir.Node, context: Context) -> Activation:
@@ -119,7 +124,7 @@ def pad(node: onnx_ir.Node, context: Context) -> Activation:
     rank = len(activation.shape)
     fill = 0.0
     if context.opset < 11:
-        amounts = integers(node, "pads") or (0,) * (2 * rank)
+        amounts = per_axis(node, "pads", 2 * rank, 0)
         fill = number(node, "value", 0.0)
         axes: Sequence[int] = range(rank)
     else:

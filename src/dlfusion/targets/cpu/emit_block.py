@@ -1,5 +1,6 @@
 """Writes one block as a C++ function: the walk of a core down its band, and what each layer does on the way."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -75,8 +76,7 @@ def write_block(writer: Writer, code: BlockCode) -> None:
 
 def write_exports(writer: Writer, staged: Staged, exports: Sequence[tuple[Home, Store]]) -> None:
     """Writes the function that copies model outputs to the user's arrays after the last block."""
-    with writer.block("void export_outputs(const Run& run, int core)"):
-        writer.line("(void)core;")
+    with writer.block("void export_outputs(const Run& run, int)"):
         for index, (source, store) in enumerate(exports):
             images, _, height, _ = staged.network.shape(store.value)
             writer.line(f"static const {store.lowered.shape_type} store_{index}_shape = {store.lowered.shape};")
@@ -112,20 +112,19 @@ class _BlockWriter:
         self._code = code
         self._block = code.placed.block
         self._schedule = code.placed.schedule
-        self._names = NameTable()
+        self._names = NameTable(_reserved(code))
         self._stores = code.stores
         # Cores that split channels share one walk over all rows.
-        self._splits_channels = self._block.partition is Partition.CHANNELS
+        self._splits_channels = self._block.partition is Partition.CHANNELS and self._block.cores > 1
         self._one_step = all(self._steps(segment) == 1 for segment in self._schedule.segments)
 
     def write(self) -> None:
         self._comment()
-        with self._out.block(f"void {self._code.function}(const Run& run, int core)"):
+        core = "" if self._block.cores == 1 else " core"
+        with self._out.block(f"void {self._code.function}(const Run& run, int{core})"):
             self._shapes()
             segments = self._schedule.segments
             own_bands = self._block.cores > 1 and not self._splits_channels
-            if self._block.cores == 1:
-                self._out.line("(void)core;")
             if len(segments) == 1:
                 self._out.line(f"static const {self._segment_type} segment = {self._segment(segments[0])};")
                 self._body()
@@ -164,7 +163,7 @@ class _BlockWriter:
         block, staged = self._block, self._code.staged
         share = "a range of output channels each" if self._splits_channels else "a band of rows each"
         cores = "1 core" if block.cores == 1 else f"{block.cores} cores, {share}"
-        steps = "" if self._one_step else f", in steps of {block.step_rows} rows"
+        steps = "" if self._one_step else f", in steps of {_rows_text(block.step_rows)}"
         self._out.line(f"// Block {self._code.index}: {cores}{steps}.")
         for layer in self._code.layers:
             shapes = " + ".join(_dimensions(staged.network.shape(read.value)) for read in layer.reads)
@@ -212,7 +211,7 @@ class _BlockWriter:
     def _place(self, name: str, value: str, home: Home) -> None:
         shape = self._code.staged.network.shape(value)
         text = rows_of(self._code.staged, value, home, "segment.image")
-        note = f"a ring of {home.capacity} rows" if home.kind is Kind.RING else f"the model's {home.kind}"
+        note = f"a ring of {_rows_text(home.capacity)}" if home.kind is Kind.RING else f"the model's {home.kind}"
         note = "" if home.kind is Kind.TENSOR else f", {note}"
         self._out.line(f"const Rows {name} = {text};  // {_dimensions(shape)}{note}")
 
@@ -276,8 +275,20 @@ class _BlockWriter:
         return ceil(rows / self._block.step_rows)
 
 
+def _reserved(code: BlockCode) -> set[str]:
+    """The identifiers that a block's function uses without declaring them."""
+    kernels = {word for lowered in code.kernels() for word in re.findall(r"\w+", lowered.function)}
+    fixed = "block run core segment segments first_segment index clock last"
+    helpers = "window_end floor_divide smaller larger"
+    return kernels | set(fixed.split()) | set(helpers.split()) | {f"store_{i}" for i in range(len(code.stores))}
+
+
 def _dimensions(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape if shape[0] > 1 else shape[1:]))
+
+
+def _rows_text(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _range(rows: RowRange) -> str:

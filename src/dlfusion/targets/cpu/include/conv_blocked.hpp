@@ -17,9 +17,9 @@ struct ConvShape {
   int row_stride;
   int row_dilation;
   int pad_top;
-  int origin;         // floats from the first tap of output column 0 to input column 0
-  int taps;
-  int tap_stride;     // floats
+  int pad_left;
+  int kernel_columns;
+  int column_dilation;
   int group_inputs;   // channels of one group of the convolution
   int group_outputs;
   int units;          // input units that weights are stored for, of each group of output units
@@ -124,15 +124,23 @@ DLFUSION_INLINE UnitRange input_units(const ConvShape& shape, const Call& call, 
   return {first_input / LANES, end_unit, exist < LANES ? exist : LANES};
 }
 
+// The columns of one output row that a convolution produces, and the taps it produces them from.
+struct ConvColumns {
+  int count;
+  long first_offset;  // floats from output column 0 to the first column produced
+  int origin;         // floats from the first tap of that column to input column 0
+  int taps;
+  int tap_stride;     // floats
+  int stored_taps;    // taps that weights are stored for
+};
+
 // One output row of O units from `unit` on, in segments of P pixels or, where the width does not divide, P - 1.
-// `columns`: pixels to produce, every OUTPUT_PIXEL floats from `offset` on. `stored_taps`: taps that weights exist for.
 template <int O, int P, int SHORT, int PIXEL, int OUTPUT_PIXEL, class E>
-DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const KernelRows& rows,
-                              const typename E::Slots& slots, const float* all_weights, int stored_taps, int unit,
-                              float* output_row, int columns, long first_offset) {
+DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const ConvColumns& columns, const KernelRows& rows,
+                              const typename E::Slots& slots, const float* all_weights, int unit, float* output_row) {
   const Rows& input = call.inputs[0];
   const UnitRange range = input_units(shape, call, unit, O);
-  const long row_weights = static_cast<long>(stored_taps) * LANES * LANES;  // of one output unit
+  const long row_weights = static_cast<long>(columns.stored_taps) * LANES * LANES;  // of one output unit
   const long unit_weights = shape.kernel_rows * row_weights;
 
   ConvWalk walk;
@@ -140,22 +148,22 @@ DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Ke
   walk.unit_stride = input.channel_stride;
   walk.units = range.end - range.first;
   walk.row_count = rows.count;
-  walk.taps = shape.taps;
-  walk.tap_stride = shape.tap_stride;
+  walk.taps = columns.taps;
+  walk.tap_stride = columns.tap_stride;
   walk.last_lanes = range.last_lanes;
-  walk.row_skip = (stored_taps - shape.taps) * (O * LANES * LANES);
+  walk.row_skip = (columns.stored_taps - columns.taps) * (O * LANES * LANES);
   walk.unit_skip = O * (unit_weights - rows.count * row_weights);
 
   const float* weights = all_weights + O * rows.first * row_weights + unit * shape.units * unit_weights;
   const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
   const long output_stride = call.output->channel_stride;
   float* to = output_row + unit * output_stride;
-  const int segments = (columns + P - 1) / P;
-  const int full = SHORT ? columns - segments * (P - 1) : segments;
+  const int segments = (columns.count + P - 1) / P;
+  const int full = SHORT ? columns.count - segments * (P - 1) : segments;
   int column = 0;
   for (int segment = 0; segment < segments; ++segment) {
-    walk.column = range.first * input.channel_stride - shape.origin + static_cast<long>(column) * PIXEL;
-    const long offset = first_offset + static_cast<long>(column) * OUTPUT_PIXEL;
+    walk.column = range.first * input.channel_stride - columns.origin + static_cast<long>(column) * PIXEL;
+    const long offset = columns.first_offset + static_cast<long>(column) * OUTPUT_PIXEL;
     if (segment < full) {
       conv_register_block<O, P, PIXEL, OUTPUT_PIXEL, E>(walk, weights, bias, slots, to, output_stride, unit, offset);
       column += P;
@@ -185,25 +193,25 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
   const int group_begin = call.part.begin(groups + (REST != 0));
   const int group_end = call.part.end(groups + (REST != 0));
   const float* weights = call.constants + shape.weights;
+  const ConvColumns columns = {
+      output.width, 0, shape.pad_left * LANES, shape.kernel_columns, shape.column_dilation * LANES, shape.kernel_columns};
   const int tile = tile_rows(input, shape.row_stride);
   KernelRows rows;
   typename E::Slots slots;
   for (int from = call.from; from < call.to; from += tile) {
     const int to = from + tile < call.to ? from + tile : call.to;
     for (int group = group_begin; group < group_end; ++group) {
+      const int unit = group * O;
       for (int row = from; row < to; ++row) {
         float* output_row = output.row(row);
         find_kernel_rows(rows, input, row * shape.row_stride - shape.pad_top, shape.kernel_rows, shape.row_dilation);
         E::at_row(slots, shape.steps, call, row);
         if (group < groups) {
-          conv_row<O, P, SHORT, PIXEL, LANES, E>(shape, call, rows, slots, weights, shape.taps, group * O, output_row,
-                                                 output.width, 0);
-          clear_pads(output, output_row, group * O, group * O + O, LANES);
+          conv_row<O, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row);
         } else if constexpr (REST != 0) {
-          conv_row<REST, P, SHORT, PIXEL, LANES, E>(shape, call, rows, slots, weights, shape.taps, group * O, output_row,
-                                                    output.width, 0);
-          clear_pads(output, output_row, group * O, group * O + REST, LANES);
+          conv_row<REST, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row);
         }
+        clear_pads(output, output_row, unit, group < groups ? unit + O : unit + REST, LANES);
       }
     }
   }

@@ -81,48 +81,69 @@ __attribute__((noinline)) void depthwise3x3_unit(float* const* targets, const De
   }
 }
 
-template <int P, int STRIDE, int ROWS, class Epilogue>
-DLFUSION_INLINE void depthwise3x3_rows(const DepthwiseShape& shape, const Call& call, int row) {
-  constexpr int INPUT_ROWS = (ROWS - 1) * STRIDE + 3;
-  const Rows& input = call.inputs[0];
+// Output rows that are computed for one channel unit before the next unit's turn, so that the first-level cache still
+// holds the input rows that they share.
+constexpr int DEPTHWISE_GROUP = 8;
+
+// Calls body(row, rows, targets, slots, begin, end) for groups of `rows` output rows from `row` on, and clears their
+// padding: targets and slots are those of each row, [begin, end) the call's part of the channel units.
+template <class Epilogue, class Body>
+DLFUSION_INLINE void each_row_group(const EpilogueSteps& steps, const Call& call, const Body& body) {
   const Rows& output = *call.output;
   const int units = unit_count<Blocked>(output);
   const int begin = call.part.begin(units);
   const int end = call.part.end(units);
-  const float* source[INPUT_ROWS];
-  for (int i = 0; i < INPUT_ROWS; ++i) {
-    const int index = row * STRIDE - shape.pad_top + i;
-    source[i] = index >= 0 && index < input.height ? input.row(index) - static_cast<long>(shape.pad_left) * LANES : nullptr;
-  }
-  float* target[ROWS];
-  typename Epilogue::Slots slots[ROWS];
-  for (int r = 0; r < ROWS; ++r) {
-    target[r] = output.row(row + r);
-    Epilogue::at_row(slots[r], shape.steps, call, row + r);
-  }
-  for (int unit = begin; unit < end; ++unit) {
-    DepthwiseRow rows[INPUT_ROWS];
-    for (int i = 0; i < INPUT_ROWS; ++i) {
-      rows[i].data = source[i] ? source[i] + unit * input.channel_stride : DEPTHWISE_ZEROS;
-      rows[i].step = source[i] ? LANES : 0;
+  for (int row = call.from; row < call.to; row += DEPTHWISE_GROUP) {
+    const int rows = call.to - row < DEPTHWISE_GROUP ? call.to - row : DEPTHWISE_GROUP;
+    float* targets[DEPTHWISE_GROUP];
+    typename Epilogue::Slots slots[DEPTHWISE_GROUP];
+    for (int r = 0; r < rows; ++r) {
+      targets[r] = output.row(row + r);
+      Epilogue::at_row(slots[r], steps, call, row + r);
     }
-    float* to[ROWS];
-    for (int r = 0; r < ROWS; ++r) to[r] = target[r] + unit * output.channel_stride;
-    depthwise3x3_unit<P, STRIDE, ROWS, Epilogue>(to, rows, call.constants + shape.weights + unit * 9L * LANES,
-                                                 call.constants + shape.bias + unit * LANES, slots, unit, output.width);
+    body(row, rows, targets, slots, begin, end);
+    for (int r = 0; r < rows; ++r) clear_pads(output, targets[r], begin, end, LANES);
   }
-  for (int r = 0; r < ROWS; ++r) clear_pads(output, target[r], begin, end, LANES);
 }
 
 // 3x3, no dilation, both strides STRIDE, at least P output columns. Rows go in pairs where a pair shares input rows.
 template <int P, int STRIDE, class Epilogue>
 void depthwise3x3(const DepthwiseShape& shape, const Call& call) {
   constexpr int ROWS = STRIDE == 1 ? DEPTHWISE_ROWS : 1;
-  int row = call.from;
-  for (; row + ROWS <= call.to; row += ROWS) depthwise3x3_rows<P, STRIDE, ROWS, Epilogue>(shape, call, row);
-  if constexpr (ROWS > 1) {
-    for (; row < call.to; ++row) depthwise3x3_rows<P, STRIDE, 1, Epilogue>(shape, call, row);
-  }
+  constexpr int INPUT_ROWS = (DEPTHWISE_GROUP - 1) * STRIDE + 3;
+  const Rows& input = call.inputs[0];
+  const Rows& output = *call.output;
+  each_row_group<Epilogue>(shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
+    const float* sources[INPUT_ROWS];
+    const int input_rows = (rows - 1) * STRIDE + 3;
+    for (int i = 0; i < input_rows; ++i) {
+      const int index = row * STRIDE - shape.pad_top + i;
+      const bool inside = index >= 0 && index < input.height;
+      sources[i] = inside ? input.row(index) - static_cast<long>(shape.pad_left) * LANES : nullptr;
+    }
+    for (int unit = begin; unit < end; ++unit) {
+      const float* weights = call.constants + shape.weights + unit * 9L * LANES;
+      const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
+      DepthwiseRow unit_rows[INPUT_ROWS];
+      for (int i = 0; i < input_rows; ++i) {
+        unit_rows[i].data = sources[i] ? sources[i] + unit * input.channel_stride : DEPTHWISE_ZEROS;
+        unit_rows[i].step = sources[i] ? LANES : 0;
+      }
+      float* unit_targets[DEPTHWISE_GROUP];
+      for (int r = 0; r < rows; ++r) unit_targets[r] = targets[r] + unit * output.channel_stride;
+      int r = 0;
+      for (; r + ROWS <= rows; r += ROWS) {
+        depthwise3x3_unit<P, STRIDE, ROWS, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias, slots + r, unit,
+                                                     output.width);
+      }
+      if constexpr (ROWS > 1) {
+        for (; r < rows; ++r) {
+          depthwise3x3_unit<P, STRIDE, 1, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias, slots + r, unit,
+                                                    output.width);
+        }
+      }
+    }
+  });
 }
 
 // One channel unit's part of an output row, any kernel: `rows` are the `row_count` input rows inside the map and
@@ -155,26 +176,39 @@ __attribute__((noinline)) void depthwise_unit(const DepthwiseShape& shape, float
   }
 }
 
+// The kernel rows of one output row that lie inside the map: their first, and the input rows they meet.
+struct DepthwiseTaps {
+  int first;
+  int count;
+  const float* rows[DEPTHWISE_KERNEL_ROWS];
+};
+DLFUSION_INLINE void find_taps(DepthwiseTaps& taps, const DepthwiseShape& shape, const Rows& input, int row) {
+  taps.first = taps.count = 0;
+  for (int k = 0; k < shape.kernel_height; ++k) {
+    const int index = row * shape.stride_height - shape.pad_top + k * shape.dilation_height;
+    if (index < 0 || index >= input.height) continue;
+    if (taps.count == 0) taps.first = k;
+    taps.rows[taps.count++] = input.row(index) - static_cast<long>(shape.pad_left) * LANES;
+  }
+}
+
 // Any kernel, strides and dilations; at least P output columns.
 template <int P, class Epilogue>
 void depthwise(const DepthwiseShape& shape, const Call& call) {
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
-  each_output_row<Blocked, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
-    const float* rows[DEPTHWISE_KERNEL_ROWS];
-    int row_count = 0;
-    int first_tap = 0;
-    for (int k = 0; k < shape.kernel_height; ++k) {
-      const int index = row * shape.stride_height - shape.pad_top + k * shape.dilation_height;
-      if (index < 0 || index >= input.height) continue;
-      if (row_count == 0) first_tap = k;
-      rows[row_count++] = input.row(index) - static_cast<long>(shape.pad_left) * LANES;
-    }
-    const long taps = static_cast<long>(shape.kernel_height) * shape.kernel_width;
+  each_row_group<Epilogue>(shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
+    DepthwiseTaps taps[DEPTHWISE_GROUP];
+    for (int r = 0; r < rows; ++r) find_taps(taps[r], shape, input, row + r);
     for (int unit = begin; unit < end; ++unit) {
-      const float* weights = call.constants + shape.weights + (unit * taps + first_tap * shape.kernel_width) * LANES;
-      depthwise_unit<P, Epilogue>(shape, target + unit * output.channel_stride, rows, row_count, unit * input.channel_stride,
-                                  weights, call.constants + shape.bias + unit * LANES, slots, unit, output.width);
+      const long unit_offset = unit * input.channel_stride;
+      const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
+      for (int r = 0; r < rows; ++r) {
+        const long tap_row = static_cast<long>(unit) * shape.kernel_height + taps[r].first;
+        const float* weights = call.constants + shape.weights + tap_row * shape.kernel_width * LANES;
+        depthwise_unit<P, Epilogue>(shape, targets[r] + unit * output.channel_stride, taps[r].rows, taps[r].count, unit_offset,
+                                    weights, bias, slots[r], unit, output.width);
+      }
     }
   });
 }

@@ -11,10 +11,11 @@ DLFUSION_INLINE Vector absolute(Vector x) {
   return reinterpret_cast<Vector>(reinterpret_cast<IntVector>(x) & 0x7fffffff);
 }
 
-// e^x, relative error below 2e-7; below -87.3 and above 88.3 it returns the value at that bound; NaN stays NaN.
+// e^x, relative error below 2e-7; NaN stays NaN. Below -87.3 and above 87.3 it
+// returns the value at that bound, so that neither it nor its reciprocal is a subnormal number, which cores are slow with.
 // x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 split into two parts so that n * part is exact; polynomial of Cephes' expf.
 DLFUSION_INLINE Vector exponential(Vector x) {
-  x = at_most(at_least(x, broadcast(-87.3f)), broadcast(88.3f));
+  x = at_most(at_least(x, broadcast(-87.3f)), broadcast(87.3f));
   const Vector shift = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits
   const Vector shifted = x * 1.44269504088896341f + shift;
   const Vector n = shifted - shift;

@@ -8,30 +8,13 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <new>
-#include <utility>
 
 namespace dlfusion {
 
 // Zeroed memory, on a 64-byte boundary or better. Pages count as used only once they are written.
 class ZeroedMemory {
  public:
-  // Throws std::bad_alloc if the system has not that much.
-  explicit ZeroedMemory(std::size_t bytes) {
-    if (bytes == 0) return;
-    const bool large = bytes >= HUGE_PAGE;
-    mapped_bytes_ = bytes + (large ? HUGE_PAGE : 0);
-    mapping_ = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping_ == MAP_FAILED) throw std::bad_alloc();
-    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(mapping_);
-    const std::uintptr_t aligned = large ? (address + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : address;
-    data_ = reinterpret_cast<float*>(aligned);
-#if defined(MADV_HUGEPAGE)
-    // Only whole huge pages are asked for, so that no memory is used beyond `bytes`. It is advice: failure is no error.
-    if (large) madvise(data_, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-#endif
-  }
-
+  ZeroedMemory() = default;
   ZeroedMemory(const ZeroedMemory&) = delete;
   ZeroedMemory& operator=(const ZeroedMemory&) = delete;
 
@@ -39,15 +22,33 @@ class ZeroedMemory {
     if (data_ != nullptr) munmap(mapping_, mapped_bytes_);
   }
 
-  // Null if it was made with 0 bytes.
-  float* data() const { return data_; }
+  // Returns 0, or the system's error number; to be called once.
+  int allocate(std::size_t bytes) {
+    if (bytes == 0) return 0;
+    const bool large = bytes >= HUGE_PAGE;
+    mapped_bytes_ = bytes + (large ? HUGE_PAGE : 0);
+    mapping_ = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping_ == MAP_FAILED) return errno;
+    const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(mapping_);
+    const std::uintptr_t aligned = large ? (address + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : address;
+    data_ = reinterpret_cast<void*>(aligned);
+#if defined(MADV_HUGEPAGE)
+    // Only whole huge pages are asked for, so that no memory is used beyond `bytes`. It is advice: failure is no error.
+    if (large) madvise(data_, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return 0;
+  }
+
+  // Null if nothing was allocated.
+  void* data() const { return data_; }
+  float* floats() const { return static_cast<float*>(data_); }
 
  private:
   static constexpr std::size_t HUGE_PAGE = std::size_t{2} << 20;
 
   void* mapping_ = nullptr;
   std::size_t mapped_bytes_ = 0;
-  float* data_ = nullptr;
+  void* data_ = nullptr;
 };
 
 // A whole file, read-only; its pages are shared by all processes that map it.

@@ -5,12 +5,12 @@
 #include "runtime.hpp"
 
 #include <atomic>
-#include <chrono>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
-#include <system_error>
 
 #include "cpu_features.hpp"
 #include "dlfusion.h"
@@ -32,9 +32,7 @@ struct dlfusion_model {
 };
 
 struct dlfusion_context {
-  explicit dlfusion_context(const dlfusion_model& model);
-
-  const float* weights;
+  const float* weights = nullptr;
   dlfusion::ZeroedMemory tensors;
   dlfusion::ZeroedMemory scratch;
   dlfusion::ThreadPool pool;
@@ -97,22 +95,18 @@ void run_core(const void* argument, int core) {
   work.block->run(run, core);
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // Runs the blocks in order; all cores finish a block before the next begins.
 void run_blocks(dlfusion_context& context, const float* const* inputs, float* const* outputs, double* block_seconds) {
-  const Run run{inputs, outputs, context.weights, context.tensors.data(), nullptr};
+  const Run run{inputs, outputs, context.weights, context.tensors.floats(), nullptr};
   for (int index = 0; index < program.block_count; index++) {
     const Block& current = program.blocks[index];
-    const Work work{&current, &run, context.scratch.data(), scratch_stride_bytes() / sizeof(float)};
+    const Work work{&current, &run, context.scratch.floats(), scratch_stride_bytes() / sizeof(float)};
     if (block_seconds == nullptr) {
       context.pool.run(run_core, &work, current.cores);
     } else {
-      const auto start = std::chrono::steady_clock::now();
+      const std::int64_t start = dlfusion::clock_nanoseconds();
       context.pool.run(run_core, &work, current.cores);
-      block_seconds[index] = seconds_since(start);
+      block_seconds[index] = static_cast<double>(dlfusion::clock_nanoseconds() - start) * 1e-9;
     }
   }
 }
@@ -141,13 +135,36 @@ dlfusion_status run_checked(dlfusion_context* context, const float* const* input
   return DLFUSION_OK;
 }
 
-}  // namespace
+// Makes an object without the C++ library's operator new; null if there is no memory.
+template <typename Object>
+Object* make() {
+  static_assert(alignof(Object) <= alignof(std::max_align_t), "malloc aligns no further");
+  void* memory = std::malloc(sizeof(Object));
+  return memory == nullptr ? nullptr : new (memory) Object;
+}
 
-dlfusion_context::dlfusion_context(const dlfusion_model& model)
-    : weights(static_cast<const float*>(model.weights.data())),
-      tensors(program.tensors_bytes),
-      scratch(scratch_stride_bytes() * static_cast<std::size_t>(program.cores)),
-      pool(program.cores) {}
+// Undoes make(); null is allowed.
+template <typename Object>
+void destroy(Object* object) {
+  if (object == nullptr) return;
+  object->~Object();
+  std::free(object);
+}
+
+dlfusion_status prepare(dlfusion_context& context, const dlfusion_model& model) {
+  context.weights = static_cast<const float*>(model.weights.data());
+  if (context.tensors.allocate(program.tensors_bytes) != 0 ||
+      context.scratch.allocate(scratch_stride_bytes() * static_cast<std::size_t>(program.cores)) != 0) {
+    return fail(DLFUSION_OUT_OF_MEMORY, "no memory for a context of %zu bytes", dlfusion_context_bytes());
+  }
+  const int refused = context.pool.start(program.cores);
+  if (refused != 0) {
+    return fail(DLFUSION_NO_THREADS, "cannot start %d threads: %s", program.cores - 1, std::strerror(refused));
+  }
+  return DLFUSION_OK;
+}
+
+}  // namespace
 
 const char* dlfusion_error_text(void) { return error_text; }
 int dlfusion_interface_version(void) { return DLFUSION_INTERFACE_VERSION; }
@@ -204,37 +221,38 @@ dlfusion_status dlfusion_open(const char* weights_path, int flags, dlfusion_mode
                 program.name, DLFUSION_CPU_FEATURES, static_cast<int>(length), missing);
   }
 
-  dlfusion_model* opened = new (std::nothrow) dlfusion_model;
+  dlfusion_model* opened = make<dlfusion_model>();
   if (opened == nullptr) return fail(DLFUSION_OUT_OF_MEMORY, "no memory for the model");
   const int failure = opened->weights.open(weights_path);
   const dlfusion_status status =
       failure != 0 ? fail(DLFUSION_CANNOT_OPEN, "cannot read %s: %s", weights_path, std::strerror(failure))
                    : check_weights(opened->weights, weights_path, flags);
   if (status != DLFUSION_OK) {
-    delete opened;
+    destroy(opened);
     return status;
   }
   *model = opened;
   return DLFUSION_OK;
 }
 
-void dlfusion_close(dlfusion_model* model) { delete model; }
+void dlfusion_close(dlfusion_model* model) { destroy(model); }
 
 dlfusion_status dlfusion_create(const dlfusion_model* model, dlfusion_context** context) {
   if (context == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the place for the context is null");
   *context = nullptr;
   if (model == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the model is null");
-  try {
-    *context = new dlfusion_context(*model);
-  } catch (const std::bad_alloc&) {
-    return fail(DLFUSION_OUT_OF_MEMORY, "no memory for a context of %zu bytes", dlfusion_context_bytes());
-  } catch (const std::system_error& error) {
-    return fail(DLFUSION_NO_THREADS, "cannot start %d threads: %s", program.cores - 1, error.what());
+  dlfusion_context* created = make<dlfusion_context>();
+  if (created == nullptr) return fail(DLFUSION_OUT_OF_MEMORY, "no memory for the context");
+  const dlfusion_status status = prepare(*created, *model);
+  if (status != DLFUSION_OK) {
+    destroy(created);
+    return status;
   }
+  *context = created;
   return DLFUSION_OK;
 }
 
-void dlfusion_destroy(dlfusion_context* context) { delete context; }
+void dlfusion_destroy(dlfusion_context* context) { destroy(context); }
 
 dlfusion_status dlfusion_run(dlfusion_context* context, const float* const* inputs, float* const* outputs) {
   return run_checked(context, inputs, outputs, nullptr);

@@ -45,6 +45,12 @@ DLFUSION_INLINE Vector window(Vector a, Vector b, Indices<LANE...>) {
   return DLFUSION_SHUFFLE(a, b, (LANE + SHIFT)...);
 }
 
+// Lanes of `a` and `b` by turns, from lane FIRST on.
+template <int FIRST, int... LANE>
+DLFUSION_INLINE Vector interleave(Vector a, Vector b, Indices<LANE...>) {
+  return DLFUSION_SHUFFLE(a, b, (FIRST + LANE / 2 + LANE % 2 * LANES)...);
+}
+
 // Exchanges the off-diagonal blocks of STEP x STEP that two rows, STEP apart, share.
 template <int STEP, int... LANE>
 DLFUSION_INLINE void exchange(Vector& a, Vector& b, Indices<LANE...>) {

@@ -71,7 +71,11 @@ inline __attribute__((noinline)) void gather_row(float* out, long out_step, cons
 // out[x * out_step] = from[x * step] for x < width.
 inline __attribute__((noinline)) void copy_strided(float* __restrict out, long out_step, const float* __restrict from, long step,
                                                    int width) {
-  for (long x = 0; x < width; ++x) out[x * out_step] = from[x * step];
+  if (out_step == 1 && step == 1) {
+    for (long x = 0; x < width; ++x) out[x] = from[x];
+  } else {
+    for (long x = 0; x < width; ++x) out[x * out_step] = from[x * step];
+  }
 }
 
 // Writes every `spread`-th column of one channel unit, starting at `out`: channel c comes from the floats at

@@ -1,16 +1,18 @@
 // Threads that run one function on several cores and wait for all of them: fork and join in about a microsecond.
+//
+// The runtime uses the C library alone, so that a compiled model needs no C++ library where it is embedded.
 #pragma once
-#if defined(__linux__)
+#include <pthread.h>
 #include <sched.h>
-#endif
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstdint>
-#include <memory>
-#include <mutex>
-#include <thread>
+#include <new>
+
+#include "memory.hpp"
 
 namespace dlfusion {
 
@@ -29,8 +31,8 @@ inline int available_cpus() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
 #endif
-  const int cpus = static_cast<int>(std::thread::hardware_concurrency());
-  return cpus > 0 ? cpus : 1;
+  const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  return cpus > 0 ? static_cast<int>(cpus) : 1;
 }
 
 // The CPU that this thread is running on, or -1 where the system does not say.
@@ -42,36 +44,47 @@ inline int current_cpu() {
 #endif
 }
 
+// Nanoseconds of a clock that is never set back.
+inline std::int64_t clock_nanoseconds() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return std::int64_t{time.tv_sec} * 1000000000 + time.tv_nsec;
+}
+
 // Core 0 is the thread that calls run(); cores 1 and up are workers of the pool. A worker that has nothing to do spins
-// for WORKER_SPIN and then sleeps. Each worker has a mailbox in a cache line of its own, so a task disturbs only the cores it
+// for WORKER_SPIN_NANOSECONDS and then sleeps. Each worker has a mailbox in a cache line of its own, so a task disturbs only the cores it
 // uses. A pool serves one caller at a time.
 class ThreadPool {
  public:
   using Task = void (*)(const void* argument, int core);
 
-  // Starts cores - 1 threads; throws std::system_error or std::bad_alloc if the system refuses them.
-  explicit ThreadPool(int cores) : workers_(cores > 1 ? new Worker[cores - 1] : nullptr) {
-    // With fewer CPUs than cores, a thread that spins keeps another from the very work it waits for.
-    may_spin_ = cores <= available_cpus();
-    try {
-      for (; started_ < cores - 1; started_++) {
-        Worker& worker = workers_[started_];
-        worker.thread = std::thread([this, &worker, core = started_ + 1] { serve(worker, core); });
-      }
-    } catch (...) {
-      stop();
-      throw;
-    }
-  }
-
+  ThreadPool() = default;
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   ~ThreadPool() { stop(); }
 
+  // Starts cores - 1 threads. Returns 0, or the system's error number if it refuses them.
+  int start(int cores) {
+    // With fewer CPUs than cores, a thread that spins keeps another from the very work it waits for.
+    may_spin_ = cores <= available_cpus();
+    if (cores <= 1) return 0;
+    const int failure = memory_.allocate(sizeof(Worker) * static_cast<std::size_t>(cores - 1));
+    if (failure != 0) return failure;
+    workers_ = static_cast<Worker*>(memory_.data());
+    for (; started_ < cores - 1; started_++) {
+      Worker* worker = new (&workers_[started_]) Worker;
+      worker->pool = this;
+      worker->core = started_ + 1;
+      const int refused = create_thread(*worker);
+      if (refused != 0) return refused;
+    }
+    return 0;
+  }
+
   // Calls task(argument, core) for each core in [0, cores) and returns when all calls have returned. `cores` is at most
-  // the number the pool was made with. Everything the caller wrote before is visible to the tasks, and back.
-  void run(Task task, const void* argument, int cores) noexcept {
+  // the number the pool was started with. Everything the caller wrote before is visible to the tasks, and back.
+  void run(Task task, const void* argument, int cores) {
     if (cores > 1) {
       task_ = task;
       argument_ = argument;
@@ -85,9 +98,9 @@ class ThreadPool {
  private:
   // Longer than the gap between the blocks of a run and between runs that follow each other, short enough that an
   // idle pool costs nothing that anyone notices.
-  static constexpr std::chrono::microseconds WORKER_SPIN{100};
+  static constexpr std::int64_t WORKER_SPIN_NANOSECONDS = 100000;
   // The caller then spins on, but lets other threads have its CPU in between: one of them may be the worker.
-  static constexpr std::chrono::microseconds CALLER_SPIN{25};
+  static constexpr std::int64_t CALLER_SPIN_NANOSECONDS = 25000;
   static constexpr int PAUSES_PER_CLOCK_READ = 32;
 
   // `posted` and `finished` count tasks; they are equal when the worker is idle.
@@ -95,23 +108,25 @@ class ThreadPool {
     alignas(64) std::atomic<std::uint32_t> posted{0};
     alignas(64) std::atomic<std::uint32_t> finished{0};
     alignas(64) std::atomic<bool> asleep{false};
-    std::mutex mutex;
-    std::condition_variable wake;
-    std::thread thread;
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+    pthread_t thread{};
+    ThreadPool* pool = nullptr;
+    int core = 0;
   };
 
   // Spins until `done()` holds or the time is over; returns whether it holds.
   template <typename Condition>
-  bool spin_until(Condition done, std::chrono::microseconds time) const {
+  bool spin_until(Condition done, std::int64_t nanoseconds) const {
     if (done()) return true;
     if (!may_spin_) return false;
-    const auto end = std::chrono::steady_clock::now() + time;
+    const std::int64_t end = clock_nanoseconds() + nanoseconds;
     do {
       for (int pause = 0; pause < PAUSES_PER_CLOCK_READ; pause++) {
         pause_cpu();
         if (done()) return true;
       }
-    } while (std::chrono::steady_clock::now() < end);
+    } while (clock_nanoseconds() < end);
     return false;
   }
 
@@ -120,34 +135,51 @@ class ThreadPool {
   static void post(Worker& worker) {
     worker.posted.store(worker.posted.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);
     if (!worker.asleep.load(std::memory_order_seq_cst)) return;
-    { std::lock_guard<std::mutex> lock(worker.mutex); }
-    worker.wake.notify_one();
+    pthread_mutex_lock(&worker.mutex);
+    pthread_mutex_unlock(&worker.mutex);
+    pthread_cond_signal(&worker.wake);
   }
 
   // Waits for the worker's last task.
   void join(const Worker& worker) const {
     const std::uint32_t target = worker.posted.load(std::memory_order_relaxed);
     const auto done = [&] { return worker.finished.load(std::memory_order_acquire) == target; };
-    if (spin_until(done, CALLER_SPIN)) return;
-    while (!done()) std::this_thread::yield();
+    if (spin_until(done, CALLER_SPIN_NANOSECONDS)) return;
+    while (!done()) sched_yield();
   }
 
   // Waits on the worker's condition variable until a task newer than number `seen` is posted.
   static void sleep(Worker& worker, std::uint32_t seen) {
-    std::unique_lock<std::mutex> lock(worker.mutex);
+    pthread_mutex_lock(&worker.mutex);
     worker.asleep.store(true, std::memory_order_seq_cst);
-    while (worker.posted.load(std::memory_order_seq_cst) == seen) worker.wake.wait(lock);
+    while (worker.posted.load(std::memory_order_seq_cst) == seen) pthread_cond_wait(&worker.wake, &worker.mutex);
     worker.asleep.store(false, std::memory_order_relaxed);
+    pthread_mutex_unlock(&worker.mutex);
+  }
+
+  // Starts the worker's thread with all signals blocked: they belong to the threads of the program that embeds us.
+  static int create_thread(Worker& worker) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int refused = pthread_create(&worker.thread, nullptr, serve, &worker);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return refused;
+  }
+
+  static void* serve(void* worker) {
+    static_cast<Worker*>(worker)->pool->serve(*static_cast<Worker*>(worker));
+    return nullptr;
   }
 
   // A worker's life: it ends with the first task it gets after stop() was called.
-  void serve(Worker& worker, int core) {
+  void serve(Worker& worker) {
     bool in_the_way = false;
     for (std::uint32_t seen = 0;; seen++) {
       const auto posted = [&] { return worker.posted.load(std::memory_order_acquire) != seen; };
-      if (in_the_way || !spin_until(posted, WORKER_SPIN)) sleep(worker, seen);
+      if (in_the_way || !spin_until(posted, WORKER_SPIN_NANOSECONDS)) sleep(worker, seen);
       if (task_ == nullptr) return;
-      task_(argument_, core);
+      task_(argument_, worker.core);
       // On a busy machine the system may put worker and caller on one CPU, where a worker that spins holds up the
       // caller that it waits for. Sleeping frees the CPU, and the system chooses a CPU anew when it wakes the worker.
       const int cpu = current_cpu();
@@ -160,10 +192,11 @@ class ThreadPool {
   void stop() {
     task_ = nullptr;
     for (int index = 0; index < started_; index++) post(workers_[index]);
-    for (int index = 0; index < started_; index++) workers_[index].thread.join();
+    for (int index = 0; index < started_; index++) pthread_join(workers_[index].thread, nullptr);
   }
 
-  std::unique_ptr<Worker[]> workers_;
+  ZeroedMemory memory_;
+  Worker* workers_ = nullptr;
   int started_ = 0;
   bool may_spin_ = false;
   Task task_ = nullptr;

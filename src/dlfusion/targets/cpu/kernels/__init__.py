@@ -3,34 +3,69 @@
 from collections.abc import Callable
 
 from dlfusion.layers.layer import Layer, Network
+from dlfusion.ops.average_pool import AveragePool
+from dlfusion.ops.channel_shuffle import ChannelShuffle
+from dlfusion.ops.concat import Concat
+from dlfusion.ops.conv import Conv
+from dlfusion.ops.conv_transpose import ConvTranspose
+from dlfusion.ops.depth_to_space import DepthToSpace
+from dlfusion.ops.gemm import Gemm
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lrn import Lrn
+from dlfusion.ops.max_pool import MaxPool
+from dlfusion.ops.operator import Operator
+from dlfusion.ops.pad import Pad
+from dlfusion.ops.reshape import Reshape
+from dlfusion.ops.resize import Resize
+from dlfusion.ops.softmax import Softmax
+from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Lowered
-from dlfusion.targets.cpu.kernels import depthwise, conv_blocked, pointwise, pool
-from dlfusion.ops.conv import Conv
-from dlfusion.ops.operator import Operator
-from dlfusion.ops.global_average_pool import GlobalAveragePool
-from dlfusion.ops.clip import Clip
-from dlfusion.ops.add import Add
-from dlfusion.ops.mul import Mul
-from dlfusion.ops.affine import Affine
-from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.max_pool import MaxPool
-from dlfusion.ops.average_pool import AveragePool
-
+from dlfusion.targets.cpu.kernels import (
+    concat,
+    conv_blocked,
+    conv_first,
+    conv_planar,
+    conv_transpose,
+    depthwise,
+    gemm,
+    lrn,
+    pad,
+    pointwise,
+    pool,
+    rearrange,
+    reshape,
+    resize,
+    softmax,
+)
 
 Candidates = Callable[[Layer, Network, Isa], tuple[Lowered, ...]]
 
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     """All ways that the kernel library offers to run `layer`; empty if there is none."""
-    kernels = _KERNELS.get(type(layer.anchor.operator), ())
+    operator = layer.anchor.operator
+    kernels = (pointwise.candidates,) if operator.pointwise else KERNELS.get(type(operator), ())
     return tuple(way for kernel in kernels for way in kernel(layer, network, isa))
 
 
-_KERNELS: dict[type[Operator], tuple[Candidates, ...]] = {
-    Conv: (depthwise.candidates, conv_blocked.candidates),
-    MaxPool: (pool.candidates,),
+KERNELS: dict[type[Operator], tuple[Candidates, ...]] = {
     AveragePool: (pool.candidates,),
+    ChannelShuffle: (rearrange.candidates,),
+    Concat: (concat.candidates,),
+    Conv: (depthwise.candidates, conv_first.candidates, conv_planar.candidates, conv_blocked.candidates),
+    ConvTranspose: (conv_transpose.candidates,),
+    DepthToSpace: (rearrange.candidates,),
+    Gemm: (gemm.candidates,),
     GlobalAveragePool: (pool.candidates,),
-    **{operator: (pointwise.candidates,) for operator in (Add,Clip,PRelu,Mul,Affine)}
+    GlobalMaxPool: (pool.candidates,),
+    Lrn: (lrn.candidates,),
+    MaxPool: (pool.candidates,),
+    Pad: (pad.candidates,),
+    Reshape: (reshape.candidates,),
+    Resize: (resize.candidates,),
+    Softmax: (softmax.candidates,),
+    SpaceToDepth: (rearrange.candidates,),
 }
+"""Which kernels run an anchor operator, apart from pointwise ones, which all have the same kernel."""

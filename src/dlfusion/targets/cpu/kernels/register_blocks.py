@@ -1,7 +1,7 @@
 """The register block of a convolution: how many output vectors x pixels its innermost loop sums at once."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dlfusion.targets.cpu.isa import Isa
@@ -87,6 +87,15 @@ TYPICAL_STEPS = 256
 def segment_cycles(steps: float, units: int, pixels: int, isa: Isa) -> float:
     """Cycles of one register block: its lane steps, then epilogue and stores, and the call."""
     return steps * step_cycles(units, pixels, isa) + 1.5 * units * pixels + 25.0
+
+
+def row_cycles(block: RegisterBlock, steps: Sequence[float], width: int, isa: Isa) -> float:
+    """Cycles of one output row of all channels; `steps` gives the lane steps for each group of output units."""
+    cycles = 0.0
+    for group, count in enumerate(steps):
+        units = block.rest if block.rest and group == len(steps) - 1 else block.units
+        cycles += sum(segment_cycles(count, units, pixels, isa) for pixels in block.segments(width))
+    return cycles
 
 
 def _cost(block: RegisterBlock, output_units: int, width: int, isa: Isa) -> float:

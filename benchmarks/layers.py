@@ -1,0 +1,252 @@
+"""How close each convolution kernel comes to the machine's arithmetic peak: `python -m benchmarks.layers`.
+
+Runs single layers on one core. The peak is that of a loop of multiply-adds in registers, measured in the same run, in
+turn with the layers. "Warm" repeats a layer on the same memory; "cold" goes round copies of input, weights and output
+that together exceed the second-level cache. Shares are of the best peak seen; times are minimum and median.
+"""
+
+import argparse
+import ctypes
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dlfusion.layers.layer import Network
+from dlfusion.ops.clip import Clip
+from dlfusion.ops.conv import Conv
+from dlfusion.ops.conv_transpose import ConvTranspose
+from dlfusion.targets.cpu.isa import AVX512, ISAS, Isa
+from dlfusion.targets.cpu.kernel import Lowered
+from dlfusion.targets.cpu.kernels import conv_blocked, conv_first, conv_planar, conv_transpose
+from tests.targets.cpu.kernel_harness import Rows, Step, Tensor, aligned, compile_library, single_layer, supports
+
+COLD_BYTES = 24 << 20
+"""What the copies of one layer's memory add up to at least, for cold runs: larger than second-level caches."""
+
+PEAK_SOURCE = """
+#include "vector.hpp"
+using namespace dlfusion;
+extern "C" float multiply_add_peak(long rounds, float seed) {
+  Vector sum[12];
+  for (int i = 0; i < 12; ++i) sum[i] = broadcast(seed + i);
+  const Vector factor = broadcast(seed);
+  const Vector term = broadcast(seed * 0.5f);
+  for (long round = 0; round < rounds; ++round) {
+    DLFUSION_UNROLL
+    for (int i = 0; i < 12; ++i) sum[i] = sum[i] * factor + term;
+  }
+  Vector total = {};
+  for (int i = 0; i < 12; ++i) total += sum[i];
+  return total[0];
+}
+"""
+PEAK_ROUNDS = 40_000
+PEAK_SUMS = 12
+
+
+@dataclass
+class Subject:
+    """One layer with one kernel, ready to run, and what was measured of it (seconds of each run)."""
+
+    name: str
+    operations: int
+    lowered: Lowered
+    warm: Callable[[], None]
+    cold: list[Callable[[], None]]
+    warm_seconds: list[float] = field(default_factory=list)
+    cold_seconds: list[float] = field(default_factory=list)
+
+
+def convolution(
+    inputs: int, outputs: int, size: tuple[int, int], kernel: int, stride: int = 1, groups: int = 1
+) -> Network:
+    """A convolution of "same" padding with ReLU, on seeded random weights."""
+    generator = np.random.default_rng(1)
+    pad = (kernel - 1) // 2
+    weights = generator.standard_normal((outputs, inputs // groups, kernel, kernel)).astype(np.float32)
+    bias = generator.standard_normal(outputs).astype(np.float32)
+    operator = Conv((kernel, kernel), (stride, stride), (pad, pad, pad, pad), groups=groups)
+    return single_layer(operator, [(1, inputs, *size)], [weights, bias], [Step(Clip(0.0))])
+
+
+def transposed(inputs: int, outputs: int, size: tuple[int, int], operator: ConvTranspose) -> Network:
+    """A transposed convolution on seeded random weights."""
+    generator = np.random.default_rng(1)
+    weights = generator.standard_normal((inputs, outputs, *operator.kernel)).astype(np.float32)
+    bias = generator.standard_normal(outputs).astype(np.float32)
+    return single_layer(operator, [(1, inputs, *size)], [weights, bias])
+
+
+def blocked_layers() -> dict[str, Network]:
+    """The layers of ResNet, VGG, AlexNet and MobileNetV2 that direct convolution must run near the peak."""
+    return {
+        "3x3 64-64 @56": convolution(64, 64, (56, 56), 3),
+        "3x3 128-128 @28": convolution(128, 128, (28, 28), 3),
+        "3x3 256-256 @14": convolution(256, 256, (14, 14), 3),
+        "3x3 512-512 @7": convolution(512, 512, (7, 7), 3),
+        "1x1 256-64 @56": convolution(256, 64, (56, 56), 1),
+        "1x1 64-256 @56": convolution(64, 256, (56, 56), 1),
+        "1x1 1024-256 @14": convolution(1024, 256, (14, 14), 1),
+        "1x1 256-1024 @14": convolution(256, 1024, (14, 14), 1),
+        "1x1 s2 256-512 @56": convolution(256, 512, (56, 56), 1, 2),
+        "3x3 s2 128-128 @56": convolution(128, 128, (56, 56), 3, 2),
+        "5x5 64-192 @27": convolution(64, 192, (27, 27), 5),
+        "3x3 384-384 @13": convolution(384, 384, (13, 13), 3),
+        "1x1 64-384 @14": convolution(64, 384, (14, 14), 1),
+        "1x1 960-160 @7": convolution(960, 160, (7, 7), 1),
+        "1x1 144-24 @56": convolution(144, 24, (56, 56), 1),
+    }
+
+
+def first_layers() -> dict[str, Network]:
+    """Layers that read few channels."""
+    return {
+        "7x7 s2 3-64 @224": convolution(3, 64, (224, 224), 7, 2),
+        "11x11 s4 3-64 @224": convolution(3, 64, (224, 224), 11, 4),
+        "3x3 3-64 @224": convolution(3, 64, (224, 224), 3),
+        "3x3 s2 3-32 @224": convolution(3, 32, (224, 224), 3, 2),
+    }
+
+
+def planar_layers() -> dict[str, Network]:
+    """FSRCNN's layers, on as many rows as a fused block has in its caches."""
+    size = (8, 960)
+    return {
+        "5x5 1-56 @8x960": convolution(1, 56, size, 5),
+        "1x1 56-12 @8x960": convolution(56, 12, size, 1),
+        "3x3 12-12 @8x960": convolution(12, 12, size, 3),
+        "1x1 12-56 @8x960": convolution(12, 56, size, 1),
+    }
+
+
+def transposed_layers() -> dict[str, Network]:
+    """FSRCNN's last layer and a step up of U-Net."""
+    last = ConvTranspose((9, 9), (2, 2), (4, 4, 4, 4), output_padding=(1, 1))
+    return {
+        "9x9 s2 up 56-1 @8x960": transposed(56, 1, (8, 960), last),
+        "2x2 s2 up 128-64 @56": transposed(128, 64, (56, 56), ConvTranspose((2, 2), (2, 2))),
+    }
+
+
+def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
+    """Each layer with the kernel to measure."""
+    groups = (
+        (blocked_layers(), conv_blocked),
+        (first_layers(), conv_first),
+        (planar_layers(), conv_planar),
+        (transposed_layers(), conv_transpose),
+    )
+    found = []
+    for networks, kernel in groups:
+        for name, network in networks.items():
+            lowered = min(kernel.candidates(network.layers[0], network, isa), key=lambda item: item.cycles)
+            found.append((name, network, lowered))
+    return found
+
+
+def prepare(name: str, network: Network, lowered: Lowered, function: Callable[..., None], isa: Isa) -> Subject:
+    """Allocates the layer's memory, once for warm runs and several times for cold ones."""
+    layer = network.layers[0]
+    shape, output_shape = network.shape(layer.reads[0].value), network.shape(layer.output)
+    image = np.random.default_rng(2).standard_normal(shape[1:]).astype(np.float32)
+
+    def call() -> tuple[Callable[[], None], int]:
+        source = Tensor(shape[1:], lowered.input_layouts[0], lowered.input_pads[0], isa.lanes, shape[2])
+        source.write(image, 0, shape[2])
+        target = Tensor(output_shape[1:], lowered.output_layout, lowered.output_pads, isa.lanes, output_shape[2])
+        constants = aligned(lowered.constants)
+        inputs, output = (Rows * 1)(source.rows()), target.rows()
+        kept = (source, target, constants)
+        arguments = (ctypes.byref(inputs), ctypes.byref(output), ctypes.c_void_p(constants.ctypes.data))
+
+        def run() -> None:
+            function(*arguments, 0, output_shape[2], 0, 1)
+
+        return run, source.memory.nbytes + target.memory.nbytes + kept[2].nbytes
+
+    warm, size = call()
+    copies = max(2, -(-COLD_BYTES // size))
+    parameters = [array.shape for array in network.graph.parameters(layer.anchor)]
+    operations = layer.anchor.operator.operations([shape], parameters)
+    return Subject(name, operations, lowered, warm, [call()[0] for _ in range(copies)])
+
+
+def seconds(function: Callable[[], None]) -> float:
+    """One run's wall-clock time."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def measure(subjects: list[Subject], peak: Callable[[], None], rounds: int) -> list[float]:
+    """Fills in the subjects' times; returns those of the peak loop."""
+    peaks = []
+    for index in range(rounds):
+        for subject in subjects:
+            peaks.append(seconds(peak))
+            subject.warm()
+            subject.warm_seconds += [seconds(subject.warm) for _ in range(4)]
+            copies = subject.cold
+            subject.cold_seconds += [seconds(copies[(2 * index + turn) % len(copies)]) for turn in range(2)]
+    return peaks
+
+
+def main() -> None:
+    """Measure, print the table, write the samples."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--isa", choices=sorted(ISAS), default=AVX512.name if supports(AVX512.name) else "avx2")
+    parser.add_argument("--rounds", type=int, default=15, help="each has four warm and two cold runs of every layer")
+    parser.add_argument("--clang", action="store_true", help="compile with clang (the ziglang wheel) instead of g++")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/layers.json"), help="where samples go")
+    options = parser.parse_args()
+    isa = ISAS[options.isa]
+    layers = lowered_layers(isa)
+    library = compile_library([lowered for _, _, lowered in layers], isa, options.clang, PEAK_SOURCE)
+    subjects = [
+        prepare(name, network, lowered, getattr(library, f"case_{index}"), isa)
+        for index, (name, network, lowered) in enumerate(layers)
+    ]
+    library.multiply_add_peak.argtypes = (ctypes.c_long, ctypes.c_float)
+    peaks = measure(subjects, lambda: library.multiply_add_peak(PEAK_ROUNDS, 0.1), options.rounds)
+    peak = 2e-9 * PEAK_ROUNDS * PEAK_SUMS * isa.lanes / min(peaks)
+    print(
+        f"{isa.name}, peak {peak:.1f} GFLOP/s on one core; share of peak: warm min, warm median, cold min, cold median"
+    )
+    for subject in subjects:
+        shares = [
+            f"{1e-9 * subject.operations / value / peak:7.1%}"
+            for samples in (subject.warm_seconds, subject.cold_seconds)
+            for value in (min(samples), statistics.median(samples))
+        ]
+        best = min(subject.warm_seconds)
+        rate = 1e-9 * subject.operations / best
+        kernel = subject.lowered.function.split(", Epilogue")[0] + ">"
+        print(f"{subject.name:22} {kernel:42} {1e3 * best:8.3f} ms {rate:7.1f} GFLOP/s {' '.join(shares)}")
+    record = {
+        "isa": isa.name,
+        "compiler": "clang" if options.clang else "g++",
+        "peak_operations_per_sample": 2 * PEAK_ROUNDS * PEAK_SUMS * isa.lanes,
+        "peak_seconds": peaks,
+        "layers": [
+            {
+                "name": subject.name,
+                "kernel": subject.lowered.function,
+                "operations": subject.operations,
+                "estimated_cycles": subject.lowered.cycles,
+                "warm_seconds": subject.warm_seconds,
+                "cold_seconds": subject.cold_seconds,
+            }
+            for subject in subjects
+        ],
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Direct convolution from a planar tensor into a planar one: layers of few channels on wide maps."""
+
+import numpy as np
+
+from dlfusion.graph.graph import Array
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.ops.conv import Conv
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from dlfusion.targets.cpu.kernels import epilogue
+from dlfusion.targets.cpu.kernels.conv_first import MAXIMUM_TAPS
+from dlfusion.targets.cpu.kernels.packing import Channels, dense_weights
+from dlfusion.targets.cpu.kernels.planar_blocks import choose
+from dlfusion.targets.cpu.kernels.section import Section, initializer, round_up
+
+
+def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+    """One way for convolutions of column stride 1 with few taps."""
+    conv = layer.anchor.operator
+    if not isinstance(conv, Conv) or conv.strides[1] != 1:
+        return ()
+    weights, bias = network.graph.parameters(layer.anchor)
+    inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
+    channels = Channels(inputs[1], outputs[1], conv.groups, 1, 1)
+    # A group of outputs that crosses a group of the convolution would read more channels than it has weights for.
+    taps = channels.group_inputs * conv.kernel[0] * conv.kernel[1]
+    if taps > MAXIMUM_TAPS or conv.groups > 1:
+        return ()
+    chosen = choose(outputs[1], outputs[3], 1, taps, isa)
+    if chosen is None:
+        return ()
+    block, cycles = chosen
+    section = Section()
+    weights_offset = section.append(pack(weights[..., None], channels, block.channels))
+    bias_offset = section.append_channels(bias, isa.lanes)
+    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    if code is None:
+        return ()
+    fields = (
+        conv.kernel[0],
+        conv.strides[0],
+        conv.dilations[0],
+        conv.pads[0],
+        conv.pads[1],
+        conv.kernel[1],
+        conv.dilations[1],
+        channels.group_inputs,
+        channels.group_outputs,
+        channels.group_inputs,
+        weights_offset,
+        bias_offset,
+        code.steps,
+    )
+    computed = round_up(outputs[3], isa.lanes)
+    last = computed - 1 + (conv.kernel[1] - 1) * conv.dilations[1] - conv.pads[1]
+    output_pads = Pads(0, computed - outputs[3])
+    operands = len(layer.reads) - 1
+    lowered = Lowered(
+        header="conv_planar.hpp",
+        function=f"conv_planar<{block.channels}, {block.vectors}, {block.rest}, {block.short}, {code.type}>",
+        shape_type="PlanarShape",
+        shape=initializer(*fields),
+        input_layouts=(Layout.PLANAR,) * (1 + operands),
+        output_layout=Layout.PLANAR,
+        cycles=outputs[0] * outputs[2] * (cycles + 2.0 * taps),
+        input_pads=(Pads(conv.pads[1], max(0, last - (inputs[3] - 1))), *[output_pads] * operands),
+        output_pads=output_pads,
+        constants=section.finish(),
+    )
+    return (lowered,)
+
+
+def pack(weights: Array, channels: Channels, count: int) -> Array:
+    """[output group][kernel row][input channel][kernel column][output channel][phase].
+
+    `weights` is O x C/groups x KH x KW x phases.
+    """
+    groups = channels.output_groups(count)
+    phases = weights.shape[4]
+    grids = [list(dense_weights(weights[..., phase], channels, groups)) for phase in range(phases)]
+    return np.concatenate(
+        [
+            np.stack([grids[phase][index][:, 0, :, 0] for phase in range(phases)], axis=-1)
+            .transpose(2, 1, 3, 0, 4)
+            .reshape(-1)
+            for index in range(len(groups))
+        ]
+    )

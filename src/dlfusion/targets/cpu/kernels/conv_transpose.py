@@ -1,0 +1,214 @@
+"""Transposed convolution as one plain convolution for each phase, in both layouts."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlfusion.graph.graph import Array
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.ops.conv_transpose import ConvTranspose
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from dlfusion.targets.cpu.kernels import conv_blocked, conv_planar, epilogue, planar_blocks, register_blocks
+from dlfusion.targets.cpu.kernels.conv_blocked import MAXIMUM_KERNEL_ROWS
+from dlfusion.targets.cpu.kernels.conv_first import MAXIMUM_TAPS
+from dlfusion.targets.cpu.kernels.packing import Channels
+from dlfusion.targets.cpu.kernels.section import Section, initializer, round_up
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """The kernel positions that reach the outputs of one phase along one axis, as `transposed_phase` in phases.hpp.
+
+    `positions` lists them in the order of the inputs they meet; output `phase` + i * stride meets input `first` + i at
+    the first position, and inputs `dilation` apart at the next ones.
+    """
+
+    positions: tuple[int, ...]
+    first: int
+    dilation: int
+
+    @property
+    def last(self) -> int:
+        """The input met at the last position by the phase's first output."""
+        return self.first + (len(self.positions) - 1) * self.dilation
+
+
+def phases(kernel: int, stride: int, dilation: int, pad: int) -> tuple[Phase, ...]:
+    """One phase for each remainder of the output index by the stride; a phase may have no positions."""
+    divisor = math.gcd(stride, dilation)
+    found = []
+    for phase in range(stride):
+        positions = [k for k in reversed(range(kernel)) if (phase + pad - k * dilation) % stride == 0]
+        first = (phase + pad - positions[0] * dilation) // stride if positions else 0
+        found.append(Phase(tuple(positions), first, dilation // divisor))
+    return tuple(found)
+
+
+def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+    """Blocked for every transposed convolution; planar for small column strides and few taps, without groups."""
+    operator = layer.anchor.operator
+    if not isinstance(operator, ConvTranspose):
+        return ()
+    found = (_blocked(layer, network, operator, isa), _planar(layer, network, operator, isa))
+    return tuple(lowered for lowered in found if lowered is not None)
+
+
+def _as_convolution(weights: Array, groups: int) -> Array:
+    """C x O/groups x KH x KW as O x C/groups x KH x KW."""
+    inputs, outputs, *kernel = weights.shape
+    grouped = weights.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
+    return np.ascontiguousarray(grouped).reshape(groups * outputs, inputs // groups, *kernel)
+
+
+def _axis_phases(operator: ConvTranspose, axis: int) -> tuple[Phase, ...]:
+    return phases(operator.kernel[axis], operator.strides[axis], operator.dilations[axis], operator.pads[axis])
+
+
+def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -> Lowered | None:
+    weights, bias = network.graph.parameters(layer.anchor)
+    inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
+    stride = operator.strides[1]
+    channels = Channels(inputs[1], outputs[1], operator.groups, isa.lanes, isa.lanes)
+    width = math.ceil(outputs[3] / stride)
+    block = register_blocks.choose(channels.output_units, width, isa)
+    row_phases, column_phases = _axis_phases(operator, 0), _axis_phases(operator, 1)
+    rows = max(len(phase.positions) for phase in row_phases)
+    taps = max(len(phase.positions) for phase in column_phases)
+    kernel = _as_convolution(weights, operator.groups)
+    packed = []
+    for row_phase in row_phases:
+        for column_phase in column_phases:
+            part = np.zeros((*kernel.shape[:2], rows, taps), np.float32)
+            picked = kernel[:, :, list(row_phase.positions)][:, :, :, list(column_phase.positions)]
+            part[:, :, : picked.shape[2], : picked.shape[3]] = picked
+            packed.append(conv_blocked.pack(part, channels, block.units))
+    groups = channels.output_groups(block.units)
+    section = Section()
+    weights_offset = section.append(np.concatenate(packed))
+    bias_offset = section.append_channels(bias, isa.lanes)
+    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    if code is None or rows > MAXIMUM_KERNEL_ROWS:
+        return None
+    base = initializer(
+        rows,
+        operator.strides[0],
+        operator.dilations[0],
+        operator.pads[0],
+        operator.pads[1],
+        operator.kernel[1],
+        operator.dilations[1],
+        channels.group_inputs,
+        channels.group_outputs,
+        max(group.input_units for group in groups),
+        weights_offset,
+        bias_offset,
+        code.steps,
+    )
+    used_rows = sum(len(phase.positions) for phase in row_phases) / len(row_phases)
+    cycles = sum(
+        register_blocks.row_cycles(
+            block,
+            [used_rows * len(phase.positions) * group.input_units * isa.lanes for group in groups],
+            width,
+            isa,
+        )
+        for phase in column_phases
+    )
+    output_pads = Pads(0, width * stride - outputs[3])
+    operands = len(layer.reads) - 1
+    parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {stride}, {code.type}"
+    return Lowered(
+        header="conv_transpose_blocked.hpp",
+        function=f"conv_transpose_blocked<{parameters}>",
+        shape_type="TransposedShape",
+        shape=initializer(base, operator.kernel[0], taps, packed[0].size),
+        input_layouts=(Layout.BLOCKED,) * (1 + operands),
+        output_layout=Layout.BLOCKED,
+        cycles=outputs[0] * outputs[2] * cycles,
+        input_pads=(_input_pads(column_phases, inputs[3], width), *[output_pads] * operands),
+        output_pads=output_pads,
+        constants=section.finish(),
+    )
+
+
+def _input_pads(column_phases: tuple[Phase, ...], width: int, computed: int) -> Pads:
+    """Columns read before and after the input's rows when each phase computes `computed` columns."""
+    used = [phase for phase in column_phases if phase.positions]
+    left = max((-phase.first for phase in used), default=0)
+    right = max((computed - 1 + phase.last - (width - 1) for phase in used), default=0)
+    return Pads(max(0, left), max(0, right))
+
+
+def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -> Lowered | None:
+    weights, bias = network.graph.parameters(layer.anchor)
+    inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
+    stride = operator.strides[1]
+    row_phases, column_phases = _axis_phases(operator, 0), _axis_phases(operator, 1)
+    rows = max(len(phase.positions) for phase in row_phases)
+    used = [phase for phase in column_phases if phase.positions]
+    first, last = min(phase.first for phase in used), max(phase.last for phase in used)
+    taps = inputs[1] * rows * (last - first + 1)
+    width = math.ceil(outputs[3] / stride)
+    chosen = planar_blocks.choose(outputs[1], width, stride, taps, isa)
+    if operator.groups > 1 or taps > MAXIMUM_TAPS or chosen is None:
+        return None
+    channels = Channels(inputs[1], outputs[1], 1, 1, 1)
+    block, cycles = chosen
+    kernel = _as_convolution(weights, 1)
+    packed = [
+        conv_planar.pack(_phase_weights(kernel, phase, rows, column_phases, first, last), channels, block.channels)
+        for phase in row_phases
+    ]
+    section = Section()
+    weights_offset = section.append(np.concatenate(packed))
+    bias_offset = section.append_channels(bias, isa.lanes)
+    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    if code is None:
+        return None
+    base = initializer(
+        rows,
+        operator.strides[0],
+        operator.dilations[0],
+        operator.pads[0],
+        -first,
+        last - first + 1,
+        1,
+        inputs[1],
+        outputs[1],
+        inputs[1],
+        weights_offset,
+        bias_offset,
+        code.steps,
+    )
+    used_rows = sum(len(phase.positions) for phase in row_phases) / len(row_phases)
+    computed = round_up(width, isa.lanes)
+    output_pads = Pads(0, computed * stride - outputs[3])
+    read = Pads(max(0, -first), max(0, computed - 1 + last - (inputs[3] - 1)))
+    operands = len(layer.reads) - 1
+    parameters = f"{block.channels}, {block.vectors}, {block.rest}, {block.short}, {stride}, {code.type}"
+    return Lowered(
+        header="conv_transpose_planar.hpp",
+        function=f"conv_transpose_planar<{parameters}>",
+        shape_type="TransposedPlanarShape",
+        shape=initializer(base, operator.kernel[0], packed[0].size),
+        input_layouts=(Layout.PLANAR,) * (1 + operands),
+        output_layout=Layout.PLANAR,
+        cycles=outputs[0] * outputs[2] * (cycles * used_rows / max(rows, 1) + 2.0 * taps),
+        input_pads=(read, *[output_pads] * operands),
+        output_pads=output_pads,
+        constants=section.finish(),
+    )
+
+
+def _phase_weights(
+    kernel: Array, row_phase: Phase, rows: int, column_phases: tuple[Phase, ...], first: int, last: int
+) -> Array:
+    """O x C x rows x input columns [first, last] x column phases: the weight between each input and output, or zero."""
+    result = np.zeros((*kernel.shape[:2], rows, last - first + 1, len(column_phases)), np.float32)
+    for index, phase in enumerate(column_phases):
+        for number, position in enumerate(phase.positions):
+            column = phase.first + number * phase.dilation - first
+            result[:, :, : len(row_phase.positions), column, index] = kernel[:, :, list(row_phase.positions), position]
+    return result

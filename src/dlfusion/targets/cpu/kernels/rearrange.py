@@ -1,0 +1,59 @@
+"""Operators that move elements between channels and the map: depth to space, space to depth, shuffled channels."""
+
+from math import prod
+
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.ops.channel_shuffle import ChannelShuffle
+from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
+from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
+
+_GATHER_CYCLES = 1.4
+"""For each element of a vector that is collected lane by lane."""
+
+_SCATTER_CYCLES = 1.6
+"""For each element that is copied to or from planar rows."""
+
+
+def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+    """Every pair of layouts; for shuffled channels the same on both sides."""
+    ways: tuple[Lowered, ...] = ()
+    for source in Layout:
+        for target in Layout:
+            ways += _lower(layer, network, isa, source, target)
+    return ways
+
+
+def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Layout) -> tuple[Lowered, ...]:
+    shape = network.shape(layer.output)
+    arguments: tuple[str, ...] = (LAYOUT_TYPES[source], LAYOUT_TYPES[target])
+    match layer.anchor.operator:
+        case DepthToSpace(block=block, order=order):
+            name, shape_type = "depth_to_space", "DepthToSpaceShape"
+            by_place = order is ChannelOrder.DCR
+            fields: tuple[int, ...] = (block, 1, shape[1]) if by_place else (block, block * block, 1)
+        case SpaceToDepth(block=block):
+            name, shape_type, fields = "space_to_depth", "SpaceToDepthShape", (block,)
+        case ChannelShuffle(groups=groups) if source is target:
+            name, shape_type, fields = "channel_shuffle", "ChannelShuffleShape", (groups,)
+            arguments = arguments[:1]
+        case _:
+            return ()
+    if target is Layout.BLOCKED:
+        cycles = _GATHER_CYCLES * isa.lanes * vector_count(shape, target, isa)
+    else:
+        cycles = _SCATTER_CYCLES * prod(shape)
+    kernel = RowKernel(
+        header="rearrange.hpp",
+        name=name,
+        shape_type=shape_type,
+        arguments=arguments,
+        fields=fields,
+        input_layouts=(source,),
+        input_pads=(Pads(),),
+        output_layout=target,
+        cycles=cycles,
+    )
+    return lower(kernel, layer, network, isa)

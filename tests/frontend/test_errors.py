@@ -1,0 +1,231 @@
+"""Every message that importing can end with says what, where, the numbers and what to do."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+import zoo
+from dlfusion.errors import ModelError, UnsupportedError
+from dlfusion.frontend import load
+from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights
+
+
+def small_model() -> ModelProto:
+    return zoo.build("espcn", size=8, width=8, width_factor=0.1)
+
+
+def conv_model(*shape: int | str) -> ModelProto:
+    return make_model([helper.make_node("Conv", ["x", "w"], ["y"])], {"x": shape}, constants={"w": weights(4, 3, 3, 3)})
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read .*absent\.onnx: No such file"):
+        load(tmp_path / "absent.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all, but text", b"\x00" * 100, bytes(range(256))])
+def test_other_content(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"x\.onnx.* is not an ONNX model"):
+        load(path)
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    content = small_model().SerializeToString()
+    for length in range(1, len(content), len(content) // 50):
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelError, match=r"x\.onnx"):
+            load(path)
+
+
+def test_external_data(tmp_path: Path) -> None:
+    model, path = conv_model(1, 3, 8, 8), tmp_path / "x.onnx"
+    graph = load(model)
+    onnx.save_model(model, path, save_as_external_data=True, location="x.data", size_threshold=0)
+    assert load(path).digest == graph.digest
+    assert load(str(path)).digest == graph.digest
+    data = tmp_path / "x.data"
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(ModelError, match=r"the data of w ends at byte \d+ of .*x\.data, which has only 100 bytes"):
+        load(path)
+    data.unlink()
+    with pytest.raises(ModelError, match=r"the data of w is stored in .*x\.data, which does not exist"):
+        load(path)
+
+
+def test_model_objects_are_not_changed() -> None:
+    proto = small_model()
+    before = proto.SerializeToString()
+    graph = load(proto)
+    assert proto.SerializeToString() == before
+    model = onnx_ir.from_proto(proto)
+    assert load(model).digest == graph.digest
+    assert load(model).digest == graph.digest
+    assert (
+        onnx_ir.to_proto(model).SerializeToString() == onnx_ir.to_proto(onnx_ir.from_proto(proto)).SerializeToString()
+    )
+
+
+def test_open_dimensions() -> None:
+    model = conv_model("batch", 3, "height", 8)
+    with pytest.raises(ModelError, match="input x has open dimensions: it is batch x 3 x height x 8") as caught:
+        load(model)
+    assert "--shape x=1,3,1,8" in str(caught.value)
+    assert load(model, {"x": (2, 3, 9, 8)}).outputs[0].array_shape == (2, 4, 7, 6)
+    assert_matches_onnx_runtime(model, {"x": (2, 3, 9, 8)})
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8), (1, 4, 8, 8), (0, 3, 8, 8), (1, 3, 8, 9)])
+def test_shapes_that_do_not_fit(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match=r"input x is batch x 3 x height x 8; the shape .* does not fit it"):
+        load(conv_model("batch", 3, "height", 8), {"x": shape})
+
+
+def test_shape_of_unknown_input() -> None:
+    with pytest.raises(ModelError, match="a shape is given for z, but the model's inputs are: x"):
+        load(conv_model(1, 3, 8, 8), {"z": (1, 3, 8, 8)})
+
+
+def test_stale_shapes_of_intermediate_values_are_ignored() -> None:
+    model = make_model(
+        [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Flatten", ["r"], ["y"])], {"x": ("n", 2, 3, 4)}
+    )
+    model.graph.value_info.append(helper.make_tensor_value_info("r", TensorProto.FLOAT, [7, 2, 3, 4]))
+    assert load(model, {"x": (5, 2, 3, 4)}).outputs[0].array_shape == (5, 24)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_inputs_of_other_types(kind: int) -> None:
+    model = conv_model(1, 3, 8, 8)
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    with pytest.raises(UnsupportedError, match=f"input x is {TensorProto.DataType.Name(kind)}"):
+        load(model)
+
+
+def test_old_operator_set() -> None:
+    model = conv_model(1, 3, 8, 8)
+    model.opset_import[0].version = 6
+    with pytest.raises(UnsupportedError, match="operator set 6; 7 is the oldest"):
+        load(model)
+
+
+def test_all_unsupported_nodes_are_listed() -> None:
+    nodes = [
+        helper.make_node("Erf", ["x"], ["a"], name="first"),
+        helper.make_node("Relu", ["a"], ["b"], name="fine"),
+        helper.make_node("Softplus", ["b"], ["c"]),
+        helper.make_node("Pad", ["c", "pads"], ["d"], name="third", mode="reflect"),
+        helper.make_node("Fancy", ["d"], ["e"], name="fourth", domain="com.example"),
+        helper.make_node("Gelu", ["e"], ["y"], name="fifth", domain="com.microsoft"),
+    ]
+    pads = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
+    model = make_model(nodes, {"x": (1, 3, 8, 8)}, constants=pads, domains=("com.example", "com.microsoft"))
+    with pytest.raises(UnsupportedError) as caught:
+        load(model)
+    assert str(caught.value).splitlines() == [
+        "5 nodes are not supported:",
+        "  Erf first: the operator is not supported",
+        "  Softplus (no name), which computes c: the operator is not supported",
+        "  Pad third: mode is reflect; only constant is supported",
+        "  Fancy fourth: the operator of domain com.example is not supported",
+        "  Gelu fifth: the operator of domain com.microsoft is not supported",
+    ]
+
+
+def test_unused_unsupported_nodes_do_not_matter() -> None:
+    nodes = [helper.make_node("Erf", ["x"], ["a"]), helper.make_node("Relu", ["x"], ["y"])]
+    assert len(load(make_model(nodes, {"x": (1, 2)})).nodes) == 1
+
+
+X = {"x": (1, 4, 6, 6)}
+ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], int, str]] = [
+    ("Conv", ["x", "x"], {}, {}, 17, "input x is computed at run time"),
+    ("AveragePool", ["x"], {"kernel_shape": [2, 2], "dilations": [2, 2]}, {}, 19, r"dilations are \[2, 2\]"),
+    (
+        "BatchNormalization",
+        ["x", "c", "c", "c", "c"],
+        {"training_mode": 1},
+        {"c": weights(4)},
+        15,
+        "training_mode is 1",
+    ),
+    ("Cast", ["x"], {"to": TensorProto.INT32}, {}, 17, "converts to INT32"),
+    ("Dropout", ["x", "", "c"], {}, {"c": np.array(True)}, 13, "training_mode is true"),
+    ("Resize", ["x", "", "c"], {"mode": "cubic"}, {"c": np.ones(4, np.float32)}, 17, "mode is cubic"),
+    ("Resize", ["x", "", "c"], {"antialias": 1}, {"c": np.ones(4, np.float32)}, 18, "antialias is 1"),
+    ("Resize", ["x", "", "c"], {}, {"c": np.array([1, 2, 1, 1], np.float32)}, 17, "only maps can be resized"),
+    ("Pad", ["x", "c"], {}, {"c": np.array([0, 1, 0, 0, 0, 0, 0, 0])}, 17, "only maps can be padded"),
+    ("Mul", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
+    ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, "does not broadcast"),
+    ("Div", ["c", "x"], {}, {"c": weights(1)}, 17, "only division of an activation by a constant"),
+    ("Transpose", ["x"], {"perm": [3, 2, 0, 1]}, {}, 17, "does more than swap two groups of axes"),
+    ("ReduceMean", ["x"], {"axes": [1]}, {}, 17, "only whole maps can be"),
+    ("MatMul", ["x", "x"], {}, {}, 17, "a constant matrix on the right"),
+]
+
+
+@pytest.mark.parametrize(("operator", "inputs", "attributes", "constants", "opset", "message"), ATTRIBUTES)
+def test_unsupported_forms(
+    operator: str,
+    inputs: Sequence[str],
+    attributes: dict[str, Any],
+    constants: Mapping[str, Any],
+    opset: int,
+    message: str,
+) -> None:
+    node = helper.make_node(operator, inputs, ["y"], name="here", **attributes)
+    with pytest.raises(UnsupportedError, match=f"{operator} here: .*{message}"):
+        load(make_model([node], X, constants=constants, opset=opset))
+
+
+def test_used_second_output() -> None:
+    pool = helper.make_node("MaxPool", ["x"], ["y", "indices"], name="here", kernel_shape=[2, 2])
+    model = make_model([pool], X, outputs=("y", "indices"))
+    with pytest.raises(UnsupportedError, match="MaxPool here: its additional output indices is used"):
+        load(model)
+
+
+def test_shapes_that_contradict_the_operator() -> None:
+    with pytest.raises(ModelError, match=r"Conv .* is inconsistent: Conv.* weights of shape"):
+        load(conv_model(1, 4, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"pads": [1, 1]}, r"pads is \[1, 1\], but must have 4 numbers"),
+        ({"strides": [2]}, r"strides is \[2\], but must have 2 numbers"),
+        ({"strides": [0, 1]}, "strides must be at least 1, but is 0 x 1"),
+        ({"strides": 2}, "the attribute strides is INT, but must be INTS"),
+        ({"group": 3}, "do not divide into 3 groups"),
+    ],
+)
+def test_attributes_that_no_model_may_have(attributes: dict[str, Any], message: str) -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="here", **attributes)
+    with pytest.raises(ModelError, match=f"Conv here is inconsistent: .*{message}"):
+        load(make_model([node], X, constants={"w": weights(4, 4, 1, 1)}))
+
+
+def test_value_that_nothing_defines() -> None:
+    with pytest.raises(ModelError, match="Relu here reads ghost, which no node or input of the model defines"):
+        load(make_model([helper.make_node("Relu", ["ghost"], ["y"], name="here")], X))
+
+
+def test_circular_nodes() -> None:
+    nodes = [helper.make_node("Add", ["x", "y"], ["a"]), helper.make_node("Relu", ["a"], ["y"])]
+    with pytest.raises(ModelError, match="circle"):
+        load(make_model(nodes, X))
+
+
+def test_constant_output() -> None:
+    model = make_model([helper.make_node("Relu", ["c"], ["y"])], X, constants={"c": weights(2)})
+    with pytest.raises(UnsupportedError, match="output y is constant"):
+        load(model)

@@ -1,0 +1,55 @@
+"""Proves that a machine is read from Linux files, and that what is missing stays unknown."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dlfusion.machine import Machine, host
+from dlfusion.machine.host import read_machine, usable_cores
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    flags = "fpu fma avx2 avx512f avx512vl avx512bw avx512dq"
+    cpuinfo = f"processor\t: 0\nmodel name\t: Test CPU\nflags\t\t: {flags}\n\nprocessor\t: 1\nmodel name\t: Other\n"
+    write(tmp_path / "proc/cpuinfo", cpuinfo)
+    caches = [("1", "Data", "48K"), ("1", "Instruction", "32K"), ("2", "Unified", "2048K"), ("3", "Unified", "32M")]
+    for index, (level, kind, size) in enumerate(caches):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu0/cache/index{index}"
+        for name, text in (("level", level), ("type", kind), ("size", size)):
+            write(folder / name, text + "\n")
+    return tmp_path
+
+
+def test_everything_that_linux_tells(root: Path) -> None:
+    assert read_machine(root, 2) == Machine("Test CPU", 2, ("avx512", "avx2"), 48 << 10, 2 << 20, 32 << 20)
+
+
+def test_an_instruction_set_needs_all_its_flags(root: Path) -> None:
+    write(root / "proc/cpuinfo", "model name : Old CPU\nflags : fma avx2 avx512f\n")
+    assert read_machine(root, 1).isas == ("avx2",)
+
+
+def test_missing_files_leave_facts_unknown(tmp_path: Path) -> None:
+    machine = read_machine(tmp_path, 3)
+    assert machine.cores == 3
+    assert machine.name
+    assert (machine.isas, machine.l1_bytes, machine.l2_bytes, machine.l3_bytes) == ((), None, None, None)
+
+
+def test_fingerprint_names_what_plans_depend_on() -> None:
+    machine = Machine("Test CPU", 2, ("avx2",), 48 << 10, None, 32 << 20)
+    assert machine.fingerprint == "Test CPU; 2 cores; isa avx2; L1 48 KiB; L2 unknown; L3 32768 KiB"
+
+
+def test_the_host_has_as_many_cores_as_this_process_may_use() -> None:
+    assert host() == host()
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        assert usable_cores() <= len(os.sched_getaffinity(0))

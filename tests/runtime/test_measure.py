@@ -1,0 +1,45 @@
+"""Timing in turns."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from dlfusion.runtime.measure import MINIMUM_SAMPLES, Measurement, Setting, interleave
+
+
+def sleeper(name: str, seconds: float, calls: list[str]) -> Callable[[], None]:
+    def run() -> None:
+        calls.append(name)
+        time.sleep(seconds)
+
+    return run
+
+
+def test_candidates_take_turns_and_all_samples_are_kept() -> None:
+    calls: list[str] = []
+    candidates = {"short": sleeper("short", 0.01, calls), "long": sleeper("long", 0.03, calls)}
+    settings = {name: Setting("a machine", "a compiler", (name,)) for name in candidates}
+    result = interleave(candidates, seconds=0.25, warmup=1, settings=settings)
+
+    slices = [name for index, name in enumerate(calls) if index == 0 or calls[index - 1] != name]
+    assert slices.count("short") >= 3
+    assert slices.count("long") >= 3
+    assert list(result) == ["short", "long"]
+    assert 0.01 <= result["short"].minimum <= result["short"].median
+    assert result["short"].median < 0.03 <= result["long"].minimum
+    assert result["long"].setting == Setting("a machine", "a compiler", ("long",))
+    assert len(result["long"].samples) < calls.count("long")  # warm-up and first runs are not counted
+
+
+def test_slow_candidates_still_get_samples() -> None:
+    calls: list[str] = []
+    result = interleave({"slow": sleeper("slow", 0.06, calls)}, seconds=0.0, warmup=0)
+    assert len(result["slow"].samples) >= MINIMUM_SAMPLES
+
+
+def test_minimum_and_median() -> None:
+    measurement = Measurement("m", (3.0, 1.0, 2.0, 9.0), Setting("a machine"))
+    assert measurement.minimum == 1.0
+    assert measurement.median == pytest.approx(2.5)
+    assert measurement.verdict == "not checked"

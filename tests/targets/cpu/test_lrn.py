@@ -1,0 +1,36 @@
+"""Local response normalization."""
+
+import pytest
+
+from dlfusion.ops.clip import Clip
+from dlfusion.ops.lrn import Lrn
+from dlfusion.targets.cpu.isa import AVX2, AVX512
+from dlfusion.targets.cpu.kernels.lrn import candidates
+from tests.targets.cpu.kernel_harness import Case, Step, check, single_layer
+from tests.targets.cpu.row_cases import check_all
+
+
+def test_windows() -> None:
+    """Odd and even sizes, windows across vectors and past both ends, incomplete last vectors."""
+    networks = [
+        single_layer(Lrn(5, 1e-1, 0.75, 1.0), [(1, 96, 4, 7)]),
+        single_layer(Lrn(4, 2.0, 0.5, 2.0), [(1, 20, 3, 9)]),
+        single_layer(Lrn(1, 1.0, 1.0, 0.5), [(1, 3, 3, 5)]),
+        single_layer(Lrn(13, 0.3, 0.75, 1.0), [(1, 37, 3, 5)], epilogue=[Step(Clip(0.0, 1.0))]),
+    ]
+    check_all(networks, candidates)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 200.0])
+def test_scales(scale: float) -> None:
+    """The power stays accurate where the base is near 1 and where it is far from it."""
+    network = single_layer(Lrn(5, 1e-2, 0.75, 1.0), [(1, 40, 3, 9)])
+    (way,) = candidates(network.layers[0], network, AVX512)
+    check([Case(network, way, scale=scale)], AVX512, tolerance=1e-6)
+
+
+def test_windows_wider_than_vectors_have_no_candidate() -> None:
+    """The kernel looks one vector to each side."""
+    network = single_layer(Lrn(17), [(1, 40, 1, 1)])
+    assert candidates(network.layers[0], network, AVX2) == ()
+    assert len(candidates(network.layers[0], network, AVX512)) == 1

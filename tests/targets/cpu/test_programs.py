@@ -1,0 +1,60 @@
+"""No plan changes the numbers: random graphs under random legal plans, compiled and run."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from dlfusion import driver
+from dlfusion.graph.graph import Array
+from dlfusion.layers.describe import describe
+from dlfusion.layers.layer import Network
+from dlfusion.plan.plan import Plan
+from dlfusion.runtime.check import compare
+from dlfusion.runtime.reference import evaluate
+from tests.support.random_graphs import graphs, random_inputs
+from tests.support.random_plans import plans
+
+# Shrinking compiles hundreds of programs: turn it on by hand when a failure is to be understood.
+SETTINGS = settings(
+    max_examples=24,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def run(network: Network, plan: Plan, inputs: tuple[Array, ...], isa: str) -> tuple[Array, ...]:
+    with driver.compile(network, plan=plan, isa=isa) as compiled:
+        first = compiled.outputs(*inputs)
+        second = compiled.outputs(*inputs)
+    for once, again in zip(first, second, strict=True):
+        np.testing.assert_array_equal(once, again)
+    return first
+
+
+def baseline(network: Network) -> Plan:
+    return driver.make_plan(network, "baseline")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+@given(data=st.data())
+@SETTINGS
+def test_any_legal_plan_gives_the_reference_result(isa: str, data: st.DataObject) -> None:
+    if isa not in driver.host().isas:
+        pytest.skip(f"this CPU has no {isa}")
+    graph = data.draw(graphs(max_nodes=8))
+    network = describe(graph)
+    inputs = random_inputs(graph, seed=data.draw(st.integers(0, 99)))
+    expected = evaluate(graph, inputs)
+    plain = run(network, baseline(network), inputs, isa)
+    verdict = compare(plain, expected)
+    assert verdict.passed, verdict
+    for _ in range(3):
+        plan = data.draw(plans(network))
+        outputs = run(network, plan, inputs, isa)
+        # Cuts, cores and steps change where rows are kept and who computes them, never how one is computed.
+        for output, reference in zip(outputs, plain, strict=True):
+            np.testing.assert_array_equal(output, reference, err_msg=plan.to_json())
