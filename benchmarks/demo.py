@@ -28,7 +28,7 @@ SECONDS = 3.0
 @guarded
 def main() -> None:
     """Build the model, compile it with every stage visible, and compare."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     FOLDER.mkdir(exist_ok=True)
     console.print("[bold]1. The model:[/] ResNet-50 v1.5, 224 x 224, weights from a fixed seed (nothing is downloaded)")
     MODEL.write_bytes(zoo.build("resnet50").SerializeToString())

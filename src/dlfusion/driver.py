@@ -1,6 +1,7 @@
 """The compiler from end to end, and the public Python API: the one file that knows every stage and their order."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from dlfusion.errors import InputError, PlanError, VerificationError
-from dlfusion.frontend import load as load_onnx
 from dlfusion.graph.graph import Array, Port
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
@@ -43,13 +43,24 @@ class CompiledModel:
     """
 
     def __init__(
-        self, folder: Path, plan: Plan, network: Network | None = None, build_seconds: float = 0.0, *, temporary: bool = False
+        self,
+        folder: Path,
+        plan: Plan,
+        network: Network | None = None,
+        build_seconds: float = 0.0,
+        *,
+        temporary: bool = False,
     ) -> None:
         self.folder = folder
         self.plan = plan
         self.network = network
         self.build_seconds = build_seconds
-        self._executable = Executable.load(folder, temporary=temporary)
+        try:
+            self._executable = Executable.load(folder, temporary=temporary)
+        except BaseException:
+            if temporary:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def __call__(self, *inputs: Array) -> Array | tuple[Array, ...]:
         """The model's output (a tuple if there are several) for arrays in the order of its inputs.
@@ -85,7 +96,9 @@ class CompiledModel:
     def __enter__(self) -> "CompiledModel":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -100,6 +113,9 @@ def import_model(path_or_model: Model, shapes: Mapping[str, Sequence[int]] | Non
         ModelError: the file cannot be read, or a shape is open.
         UnsupportedError: operators or attributes are not supported; lists every such node.
     """
+    # Imported here because it takes most of a second, and running a compiled model does not need it.
+    from dlfusion.frontend import load as load_onnx
+
     fixed = {name: tuple(shape) for name, shape in shapes.items()} if shapes else None
     return describe(clean(load_onnx(path_or_model, fixed)))
 
@@ -196,7 +212,9 @@ def load(folder: str | os.PathLike[str]) -> CompiledModel:
     try:
         text = (path / "plan.json").read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path} is no compiled model: {error}. Make one with `dlfusion compile MODEL -o {path}`.") from error
+        raise InputError(
+            f"{path} is no compiled model: {error}. Make one with `dlfusion compile MODEL -o {path}`."
+        ) from error
     return CompiledModel(path, Plan.from_json(text))
 
 
@@ -253,7 +271,9 @@ def verify(
     if not verdict.passed:
         first = first_difference(network, compiled.plan, inputs)
         where = f"first different in layer {first.layer}: {first.verdict}" if first else "no single layer differs"
-        raise VerificationError(f"{network.graph.name}: the compiled program's output differs from the reference: {verdict}; {where}")
+        raise VerificationError(
+            f"{network.graph.name}: the compiled program's output differs from the reference: {verdict}; {where}"
+        )
     return verdict
 
 

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from dlfusion.bench import onnx_runtime
 from dlfusion.cli.inputs import IMAGENET_DEVIATION, IMAGENET_MEAN, image_array
 from dlfusion.errors import InputError
 from tests.cli.conftest import CLASSES
@@ -29,6 +30,7 @@ def test_compile_as_json_states_check_and_times(model: Path, tmp_path: Path) -> 
     document = invoke_json("compile", model, "-o", tmp_path / "out", "--strategy", "baseline")
     assert document["folder"] == str(tmp_path / "out")
     assert document["largest_relative_difference"] <= 1e-4
+    assert document["checked_against"] == "ONNX Runtime"
     rows = document["plan"]["rows"]
     assert len(rows) == 3
     assert all(row["cores"] == 1 and row["seconds"] > 0 for row in rows)
@@ -157,3 +159,12 @@ def test_interrupted_compile_leaves_nothing(model: Path, tmp_path: Path, number:
     assert list(target.parent.iterdir()) == []
     assert not Path(f"/proc/{pid_file.read_text().strip()}").exists()
     assert not list((tmp_path / "cache").rglob("*.partial*"))
+
+
+def test_compile_checks_against_numpy_without_onnx_runtime(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_runtime, "is_installed", lambda: False)
+    document = invoke_json("compile", model, "-o", tmp_path / "out")
+    assert document["checked_against"] == "the NumPy reference"
+    assert document["largest_relative_difference"] <= 1e-4

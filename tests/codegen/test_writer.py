@@ -21,7 +21,7 @@ def test_comments_stay_on_their_line() -> None:
 
 
 def test_string_literals_survive_the_compiler(tmp_path: Path) -> None:
-    names = ['plain', 'quo"te', "back\\slash", "new\nline", "tri??/graph", "ümlaut\x01" + "7", "%s", ""]
+    names = ["plain", 'quo"te', "back\\slash", "new\nline", "tri??/graph", "ümlaut\x01" + "7", "%s", ""]
     source = tmp_path / "main.cpp"
     literals = ", ".join(map(string_literal, names))
     source.write_text(
@@ -30,7 +30,9 @@ def test_string_literals_survive_the_compiler(tmp_path: Path) -> None:
     )
     binary = tmp_path / "main"
     subprocess.run(["g++", "-std=c++17", "-Wall", "-Werror", source, "-o", binary], check=True)
-    assert subprocess.run([binary], capture_output=True, check=True).stdout == b"".join(n.encode() + b"\0" for n in names)
+    assert subprocess.run([binary], capture_output=True, check=True).stdout == b"".join(
+        n.encode() + b"\0" for n in names
+    )
 
 
 def test_identifiers_are_distinct_readable_and_legal() -> None:

@@ -174,6 +174,18 @@ def test_an_older_model_is_replaced_but_nothing_else(cache: Cache, tmp_path: Pat
     assert (other / "chapter.tex").read_text() == "years of work"
 
 
+def test_the_rests_of_a_build_that_was_killed_go_with_a_later_one(cache: Cache, tmp_path: Path) -> None:
+    rests, running, other = (
+        tmp_path / f".{name}" for name in ("model.partial-1", "model.partial-2", "other.partial-1")
+    )
+    for path, age_days in ((rests, 2), (running, 0), (other, 2)):
+        path.mkdir()
+        (path / "weights.bin").write_bytes(b"half")
+        os.utime(path, (time.time() - age_days * 24 * 3600,) * 2)
+    build(tiny_program(), tmp_path / "model", cache=cache)
+    assert (rests.exists(), running.exists(), other.exists()) == (False, True, True)
+
+
 def test_a_copy_runs_alone(cache: Cache, tmp_path: Path) -> None:
     folder = build(tiny_program(), cache=cache)
     with Executable.load(folder, temporary=True) as executable:

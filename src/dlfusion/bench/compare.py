@@ -12,10 +12,11 @@ from typing import Any
 
 from dlfusion import driver
 from dlfusion.bench import onnx_runtime
-from dlfusion.errors import DlfusionError, InputError
+from dlfusion.errors import DlfusionError, InputError, VerificationError
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.report.record import PEER, Comparison, Engine, Record
+from dlfusion.runtime.check import TOLERANCE
 
 Shapes = Mapping[str, tuple[int, ...]]
 ProgressCallback = Callable[[str, int, int], None]
@@ -48,6 +49,7 @@ def compare(models: Sequence[Path], chosen: Options, progress: ProgressCallback 
     Raises:
         DlfusionError: a model cannot be compiled, ONNX Runtime is missing, or an engine fails while it runs.
         InputError: more cores are asked for than this process may use.
+        VerificationError: a compiled model computes something else than ONNX Runtime; its time would mean nothing.
     """
     available = available_cpus()
     for cores in chosen.cores:
@@ -57,11 +59,8 @@ def compare(models: Sequence[Path], chosen: Options, progress: ProgressCallback 
     comparisons = []
     for model in models:
         for cores in chosen.cores:
-            if progress is not None:
-                progress(f"measure {model.stem} on {cores}", 0, 1)
-            comparisons.append(_compare_one(model, cores, chosen, available[:cores]))
-            if progress is not None:
-                progress(f"measure {model.stem} on {cores}", 1, 1)
+            stages = _Stages(f"{model.stem}, {cores} {'core' if cores == 1 else 'cores'}", progress)
+            comparisons.append(_compare_one(model, cores, chosen, available[:cores], stages))
     return Record(host().fingerprint, {"onnxruntime": peer_version}, chosen.seconds, tuple(comparisons))
 
 
@@ -72,10 +71,23 @@ def available_cpus() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int]) -> Comparison:
+class _Stages:
+    """Tells the caller which of one comparison's stages is under way."""
+
+    def __init__(self, title: str, progress: ProgressCallback | None) -> None:
+        self._title = title
+        self._progress = progress
+
+    def at(self, stage: str, done: int, total: int) -> None:
+        """`done` of the stage's `total` steps are finished."""
+        if self._progress is not None:
+            self._progress(f"{self._title}: {stage}", done, total)
+
+
+def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int], stages: _Stages) -> Comparison:
     with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
         network = driver.import_model(model, shapes=chosen.shapes)
-        artefacts, same_plan = _compile_all(network, cores, chosen, Path(scratch))
+        artefacts, same_plan = _compile_all(network, cores, chosen, Path(scratch), stages)
         job = {
             "model": str(model),
             "ports": [(port.name, port.array_shape) for port in network.graph.inputs],
@@ -83,24 +95,43 @@ def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int]) 
             "cpus": list(cpus),
             "seconds": chosen.seconds,
         }
+        stages.at("time in turns", 0, 1)
         timed = run_worker("times", job)
+        stages.at("time in turns", 1, 1)
         engines = [_engine(PEER, timed)]
         engines += [
             replace(_engine(artefact.strategy, timed), build_seconds=artefact.build_seconds) for artefact in artefacts
         ]
+        for engine in engines:
+            _require_equal(model, engine)
         if chosen.memory:
-            engines = [_with_memory(engine, job) for engine in engines]
+            for index, engine in enumerate(engines):
+                stages.at("memory", index, len(engines))
+                answer = run_worker("memory", {**job, "engine": engine.name})
+                engines[index] = replace(engine, peak_memory_bytes=answer["peak_bytes"])
+            stages.at("memory", len(engines), len(engines))
     return Comparison(model.stem, cores, tuple(engines), same_plan)
 
 
+def _require_equal(model: Path, engine: Engine) -> None:
+    """Raise VerificationError if the engine's outputs are not ONNX Runtime's."""
+    difference = engine.largest_difference
+    if difference is not None and not difference <= TOLERANCE:
+        raise VerificationError(
+            f"{model} by strategy {engine.name} differs from ONNX Runtime by {difference:.2e} of the output's scale, "
+            f"allowed is {TOLERANCE:g}; find the layer with: dlfusion compile {model} --strategy {engine.name}"
+        )
+
+
 def _compile_all(
-    network: Network, cores: int, chosen: Options, scratch: Path
+    network: Network, cores: int, chosen: Options, scratch: Path, stages: _Stages
 ) -> tuple[tuple[_Artefact, ...], dict[str, str]]:
     """Compile each strategy's plan; strategies whose blocks are equal share one artefact."""
     artefacts: list[_Artefact] = []
     same_plan: dict[str, str] = {}
     first_with: dict[tuple[Any, ...], str] = {}
     for index, strategy in enumerate(chosen.strategies):
+        stages.at("compile", index, len(chosen.strategies))
         plan = driver.make_plan(network, strategy=strategy, cores=cores)
         blocks = tuple(replace(block, reason="") for block in plan.blocks)
         if blocks in first_with:
@@ -109,11 +140,8 @@ def _compile_all(
         first_with[blocks] = strategy
         with driver.compile(network, plan=plan, isa=chosen.isa, folder=scratch / str(index)) as compiled:
             artefacts.append(_Artefact(strategy, compiled.folder, compiled.build_seconds))
+    stages.at("compile", len(chosen.strategies), len(chosen.strategies))
     return tuple(artefacts), same_plan
-
-
-def _with_memory(engine: Engine, job: Mapping[str, Any]) -> Engine:
-    return replace(engine, peak_memory_bytes=run_worker("memory", {**job, "engine": engine.name})["peak_bytes"])
 
 
 def _engine(name: str, timed: Mapping[str, Any]) -> Engine:

@@ -50,28 +50,30 @@ def compile_model(
         compiled = driver.compile(
             network, strategy=strategy, cores=cores, plan=plan_file, isa=isa, folder=folder, progress=advance
         )
-        seconds, difference = None, None
+        seconds, verdict = None, None
         if check:
             advance("check", 0, 1)
-            difference = _check(model, network, compiled)
+            verdict = _check(model, network, compiled)
             advance("measure", 0, 1)
             seconds = _block_seconds(network, compiled)
             advance("measure", 1, 1)
     summary = summarize(network, compiled.plan, seconds)
     if as_json:
-        print_json(_document(compiled, summary, difference))
+        print_json(_document(compiled, summary, verdict))
         return
     console = output()
     console.print(table.terminal(block_table(summary)))
-    if seconds is not None and difference is not None:
-        console.print(f"Checked: differs from the reference by at most {difference:.1e} of the output's scale.")
+    if seconds is not None and verdict is not None:
+        console.print(f"Checked: differs from {verdict[0]} by at most {verdict[1]:.1e} of the output's scale.")
         console.print(f"One run takes {sum(seconds) * 1e3:.2f} ms (median of each block, summed).")
     console.print(f"Built in {compiled.build_seconds:.1f} s.", markup=False)
     console.print(f"Files: {compiled.folder}", markup=False)
 
 
-def _check(model: Path, network: "Network", compiled: "CompiledModel") -> float:
-    """The largest difference from ONNX Runtime, or from the NumPy reference where that is not installed.
+def _check(model: Path, network: "Network", compiled: "CompiledModel") -> tuple[str, float]:
+    """What the outputs were compared with, and the largest difference relative to the output's scale.
+
+    That is ONNX Runtime, or the NumPy reference where that is not installed.
 
     Raises:
         VerificationError: it is larger than the tolerance.
@@ -80,8 +82,10 @@ def _check(model: Path, network: "Network", compiled: "CompiledModel") -> float:
     from dlfusion.bench import onnx_runtime
 
     inputs = driver.random_inputs(network)
-    expected = onnx_runtime.outputs(model, network.graph.inputs, inputs) if onnx_runtime.is_installed() else None
-    return driver.verify(compiled, inputs, expected).relative
+    if onnx_runtime.is_installed():
+        expected = onnx_runtime.outputs(model, network.graph.inputs, inputs)
+        return "ONNX Runtime", driver.verify(compiled, inputs, expected).relative
+    return "the NumPy reference", driver.verify(compiled, inputs).relative
 
 
 def _block_seconds(network: "Network", compiled: "CompiledModel") -> tuple[float, ...]:
@@ -99,10 +103,13 @@ def _block_seconds(network: "Network", compiled: "CompiledModel") -> tuple[float
     return tuple(float(median) for median in np.median(np.array(samples), axis=0))
 
 
-def _document(compiled: "CompiledModel", summary: "PlanSummary", difference: float | None) -> dict[str, object]:
+def _document(
+    compiled: "CompiledModel", summary: "PlanSummary", verdict: tuple[str, float] | None
+) -> dict[str, object]:
     return {
         "folder": str(compiled.folder),
         "build_seconds": compiled.build_seconds,
-        "largest_relative_difference": difference,
+        "checked_against": None if verdict is None else verdict[0],
+        "largest_relative_difference": None if verdict is None else verdict[1],
         "plan": summary.document(),
     }

@@ -81,7 +81,7 @@ def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=messages()) as bars:
-            yield _bars_callback(bars)
+            yield bars_callback(bars)
     else:
         yield _lines_callback(messages())
 
@@ -90,7 +90,7 @@ def _ignore(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-def _bars_callback(bars: "Progress") -> ProgressCallback:
+def bars_callback(bars: "Progress") -> ProgressCallback:
     """One bar a stage. A stage that begins ends the one before it, which may not have counted to its end."""
     tasks: dict[str, TaskID] = {}
 

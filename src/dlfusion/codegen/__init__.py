@@ -1,1 +1,1 @@
-
+"""Writing source text: lines, indentation, comments and identifiers."""

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable
 
-_RESERVED = frozenset(
-    "alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue "
-    "decltype default delete do double else enum explicit export extern false float for friend goto if inline int long "
-    "mutable namespace new noexcept not nullptr operator or private protected public register return run short signed "
-    "sizeof static struct switch template this throw true try typedef typeid typename union unsigned using virtual void "
-    "volatile wchar_t while xor".split()
-)
+_CPP_WORDS = """
+alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue decltype
+default delete do double else enum explicit export extern false float for friend goto if inline int long mutable
+namespace new noexcept not nullptr operator or private protected public register return short signed sizeof static
+struct switch template this throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
+while xor
+"""
+_RESERVED = frozenset(_CPP_WORDS.split())
 
 
 class NameTable:

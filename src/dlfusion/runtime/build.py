@@ -9,12 +9,15 @@ include/       the headers they include
 plan.json      and other documents of the program
 """
 
+import contextlib
+import glob
 import hashlib
 import json
 import os
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -44,6 +47,7 @@ SOURCE_FOLDER = "sources"
 INCLUDE_FOLDER = "include"
 
 _REPLACE_ATTEMPTS = 10
+_STALE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +282,19 @@ def _staging_folder(folder: Path | None) -> Path:
         raise BuildError(f"{folder} exists and is not a compiled model: remove it or choose another folder")
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(folder.absolute())
         return Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent))
     except OSError as error:
         raise BuildError(f"cannot write to {folder.absolute().parent}: {error.strerror}") from error
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what builds of this folder that were killed, a day ago or more, could not clean up."""
+    for kind in ("partial", "old"):
+        for path in folder.parent.glob(f".{glob.escape(folder.name)}.{kind}-*"):
+            with contextlib.suppress(FileNotFoundError):  # another process may remove it at the same time
+                if path.stat().st_mtime < time.time() - _STALE_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_replaceable(folder: Path) -> bool:

@@ -108,7 +108,11 @@ def test_generated_code_has_no_warnings(compiler: list[str], isa: str, tmp_path:
         (tmp_path / unit.name).write_text(unit.text, encoding="utf-8")
         flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", *unit.flags]
         done = subprocess.run(
-            [*compiler, *flags, "-c", unit.name, "-o", "unit.o"], cwd=tmp_path, capture_output=True, text=True, check=False
+            [*compiler, *flags, "-c", unit.name, "-o", "unit.o"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{unit.name}:\n{done.stderr}"
 

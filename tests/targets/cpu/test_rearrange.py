@@ -19,6 +19,9 @@ def test_depth_to_space() -> None:
         for order in ChannelOrder
         for shape in ((1, 4, 3, 33), (1, 80, 4, 7), (1, 12, 3, 3))
     ]
+    # Channels that lie side by side as the output needs them, within a vector and across two.
+    networks += [single_layer(DepthToSpace(block), [(1, block**2, 2, 19)]) for block in (1, 3, 4, 5)]
+    networks.append(single_layer(DepthToSpace(3, ChannelOrder.CRD), [(1, 18, 3, 9)]))
     networks.append(single_layer(DepthToSpace(3), [(1, 27, 3, 5)], epilogue=[Step(Clip(0.0, 1.0))]))
     check_all(networks, candidates, least=4)
 

@@ -83,9 +83,8 @@ def write_exports(writer: Writer, staged: Staged, exports: Sequence[tuple[Home, 
             with writer.block(f"for (long image = 0; image < {images}; ++image)"):
                 writer.line(f"const Rows source = {rows_of(staged, store.value, source, 'image')};")
                 writer.line(f"const Rows target = {rows_of(staged, store.value, store.home, 'image')};")
-                writer.line(
-                    f"{store.lowered.function}(store_{index}_shape, {{&source, &target, nullptr, 0, {height}, {{0, 1}}}});"
-                )
+                call = f"{{&source, &target, nullptr, 0, {height}, {{0, 1}}}}"
+                writer.line(f"{store.lowered.function}(store_{index}_shape, {call});")
 
 
 def rows_of(staged: Staged, value: str, home: Home, image: str) -> str:
@@ -278,7 +277,7 @@ class _BlockWriter:
 def _reserved(code: BlockCode) -> set[str]:
     """The identifiers that a block's function uses without declaring them."""
     kernels = {word for lowered in code.kernels() for word in re.findall(r"\w+", lowered.function)}
-    fixed = "block run core segment segments first_segment index clock last"
+    fixed = "run core segment segments first_segment index clock last"
     helpers = "window_end floor_divide smaller larger"
     return kernels | set(fixed.split()) | set(helpers.split()) | {f"store_{i}" for i in range(len(code.stores))}
 

@@ -13,7 +13,12 @@ class Isa:
     flags: tuple[str, ...]
 
 
-AVX512 = Isa("avx512", 16, 32, ("-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mavx2", "-mprefer-vector-width=512"))
+AVX512 = Isa(
+    "avx512",
+    16,
+    32,
+    ("-mavx512f", "-mavx512vl", "-mavx512bw", "-mavx512dq", "-mfma", "-mavx2", "-mprefer-vector-width=512"),
+)
 AVX2 = Isa("avx2", 8, 16, ("-mavx2", "-mfma"))
 
 ISAS = {isa.name: isa for isa in (AVX512, AVX2)}

@@ -5,15 +5,14 @@ The choice depends on the network alone, never on the plan, so that a plan canno
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 
 from dlfusion.errors import UnsupportedError
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered
 from dlfusion.targets.cpu.kernels import candidates
+from dlfusion.targets.cpu.kernels.convert import convert
 
-_CYCLES_PER_CONVERTED_VECTOR = 2.0  # a load and a store of each, with the shuffles of a transposition between them
 _SWEEPS = 3
 
 
@@ -59,7 +58,7 @@ class _Search:
         self._options = options
         self._model_outputs = {port.value for port in network.graph.outputs}
         self._conversion = {
-            value: shape[0] * ceil(shape[1] / isa.lanes) * shape[2] * shape[3] * _CYCLES_PER_CONVERTED_VECTOR
+            value: convert(shape, Layout.PLANAR, Layout.BLOCKED, isa).cycles
             for value, shape in network.graph.shapes.items()
         }
 

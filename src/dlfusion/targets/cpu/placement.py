@@ -24,8 +24,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A place for one activation. `offset` counts floats in the arena of tensors or of scratch; for the user's arrays
-    it is the index of the array. `capacity` is in rows; `image_stride` in floats, 0 for a ring."""
+    """A place for one activation.
+
+    `offset` counts floats in the arena of tensors or of scratch; for the user's arrays it is the index of the array.
+    `capacity` is in rows; `image_stride` in floats, 0 for a ring.
+    """
 
     kind: Kind
     offset: int
@@ -149,7 +152,10 @@ class _Placer:
         produced = {layer.output for layer in layers}
         rows = block_schedule(self._network, block)
         homes = {
-            read.value: self._source(read.value) for layer in layers for read in layer.reads if read.value not in produced
+            read.value: self._source(read.value)
+            for layer in layers
+            for read in layer.reads
+            if read.value not in produced
         }
         stores: list[tuple[str, Home]] = []
         ring_end = 0

@@ -196,7 +196,9 @@ class _Generator:
 def _opened(purpose: str) -> Writer:
     out = Writer()
     out.line(f"// {comment(purpose)}")
-    out.lines('#include "blocks.hpp"', '#include "kernels.hpp"', '#include "schedule.hpp"', "", "namespace dlfusion {", "")
+    out.lines(
+        '#include "blocks.hpp"', '#include "kernels.hpp"', '#include "schedule.hpp"', "", "namespace dlfusion {", ""
+    )
     return out
 
 

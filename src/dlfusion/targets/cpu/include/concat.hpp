@@ -25,30 +25,34 @@ template <class Layout, class Epilogue>
 void concat(const ConcatShape& shape, const Call& call) {
   const Rows& output = *call.output;
   const long floats = static_cast<long>(output.width) * UNIT<Layout>;
-  each_output_row<Layout, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
-    const float* sources[CONCAT_INPUTS];
-    for (int i = 0; i < shape.count; ++i) sources[i] = shape.copied[i] ? call.inputs[i].row(row) : nullptr;
-    int index = 0;
-    for (int unit = begin; unit < end; ++unit) {
-      const int channel = unit * UNIT<Layout>;
-      const int last = channel + UNIT<Layout> < output.channels ? channel + UNIT<Layout> - 1 : output.channels - 1;
-      index = concat_input(shape, index, channel);
-      float* to = target + unit * output.channel_stride;
-      const Rows& input = call.inputs[index];
-      const int lane = channel - shape.first[index];
-      if (!shape.copied[index]) continue;
-      if (lane % UNIT<Layout> == 0 && last < shape.first[index] + input.channels) {
-        const float* from = sources[index] + lane / UNIT<Layout> * input.channel_stride;
-        each_vector(floats, [&](long i) { store(to + i, Epilogue::template apply<Layout>(load(from + i), slots, unit, i)); });
-      } else {
-        permute<Layout>(to, 1, unit, output.channels, UNIT<Layout>, output.width, [&](int wanted) {
-          const int input_index = concat_input(shape, index, wanted);
-          return channel_in<Layout>(call.inputs[input_index], sources[input_index], wanted - shape.first[input_index]);
-        });
-        finish<Layout, Epilogue>(to, floats, slots, unit);
-      }
-    }
-  });
+  each_output_row<Layout, Epilogue>(
+      shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
+        const float* sources[CONCAT_INPUTS];
+        for (int i = 0; i < shape.count; ++i) sources[i] = shape.copied[i] ? call.inputs[i].row(row) : nullptr;
+        int index = 0;
+        for (int unit = begin; unit < end; ++unit) {
+          const int channel = unit * UNIT<Layout>;
+          const int last = channel + UNIT<Layout> < output.channels ? channel + UNIT<Layout> - 1 : output.channels - 1;
+          index = concat_input(shape, index, channel);
+          float* to = target + unit * output.channel_stride;
+          const Rows& input = call.inputs[index];
+          const int lane = channel - shape.first[index];
+          if (!shape.copied[index]) continue;
+          if (lane % UNIT<Layout> == 0 && last < shape.first[index] + input.channels) {
+            const float* from = sources[index] + lane / UNIT<Layout> * input.channel_stride;
+            each_vector(floats, [&](long i) {
+              store(to + i, Epilogue::template apply<Layout>(load(from + i), slots, unit, i));
+            });
+          } else {
+            permute<Layout>(to, 1, unit, output.channels, UNIT<Layout>, output.width, [&](int wanted) {
+              const int input_index = concat_input(shape, index, wanted);
+              return channel_in<Layout>(call.inputs[input_index], sources[input_index],
+                                        wanted - shape.first[input_index]);
+            });
+            finish<Layout, Epilogue>(to, floats, slots, unit);
+          }
+        }
+      });
 }
 
 }  // namespace dlfusion

@@ -17,8 +17,8 @@ DLFUSION_INLINE void copy_unit(float* target, const float* source, int width) {
 }
 
 // One vector of channels: `count` of them exist, the others become zero.
-inline __attribute__((noinline)) void planar_to_blocked(float* target, const float* source, long channel_stride, int count,
-                                                        int width) {
+inline __attribute__((noinline)) void planar_to_blocked(float* target, const float* source, long channel_stride,
+                                                        int count, int width) {
   if (width < LANES) {
     for (int x = 0; x < width; ++x) {
       for (int lane = 0; lane < LANES; ++lane) {
@@ -40,8 +40,8 @@ inline __attribute__((noinline)) void planar_to_blocked(float* target, const flo
 }
 
 // Channels [begin, end) of one vector of channels.
-inline __attribute__((noinline)) void blocked_to_planar(float* target, long channel_stride, const float* source, int begin, int end,
-                                                        int width) {
+inline __attribute__((noinline)) void blocked_to_planar(float* target, long channel_stride, const float* source,
+                                                        int begin, int end, int width) {
   if (width < LANES) {
     for (int lane = begin; lane < end; ++lane) {
       for (int x = 0; x < width; ++x) target[lane * channel_stride + x] = source[x * LANES + lane];
@@ -75,8 +75,8 @@ void convert(const ConvertShape&, const Call& call) {
       for (int unit = begin; unit < end; ++unit) {
         const int channel = unit * LANES;
         const int count = output.channels - channel < LANES ? output.channels - channel : LANES;
-        planar_to_blocked(target + unit * output.channel_stride, source + channel * input.channel_stride, input.channel_stride,
-                          count, output.width);
+        planar_to_blocked(target + unit * output.channel_stride, source + channel * input.channel_stride,
+                          input.channel_stride, count, output.width);
       }
     } else {
       for (int first = begin - begin % LANES; first < end; first += LANES) {

@@ -36,7 +36,8 @@ constexpr int DEPTHWISE_ROWS = LANES == 16 ? 2 : 1;
 // P neighbouring outputs in each of ROWS output rows of a 3x3 kernel. `rows` are the ROWS * STRIDE + 3 - STRIDE input
 // rows, `at` the first input column. All loops have constant bounds: the weights and sums live in registers.
 template <int P, int STRIDE, int ROWS>
-DLFUSION_INLINE void depthwise3x3_block(Vector (&sum)[ROWS][P], const Vector (&weight)[9], const DepthwiseRow* rows, long at) {
+DLFUSION_INLINE void depthwise3x3_block(Vector (&sum)[ROWS][P], const Vector (&weight)[9], const DepthwiseRow* rows,
+                                        long at) {
   DLFUSION_UNROLL
   for (int i = 0; i < (ROWS - 1) * STRIDE + 3; ++i) {
     const float* from = rows[i].data + at * rows[i].step;
@@ -113,44 +114,45 @@ void depthwise3x3(const DepthwiseShape& shape, const Call& call) {
   constexpr int INPUT_ROWS = (DEPTHWISE_GROUP - 1) * STRIDE + 3;
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
-  each_row_group<Epilogue>(shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
-    const float* sources[INPUT_ROWS];
-    const int input_rows = (rows - 1) * STRIDE + 3;
-    for (int i = 0; i < input_rows; ++i) {
-      const int index = row * STRIDE - shape.pad_top + i;
-      const bool inside = index >= 0 && index < input.height;
-      sources[i] = inside ? input.row(index) - static_cast<long>(shape.pad_left) * LANES : nullptr;
-    }
-    for (int unit = begin; unit < end; ++unit) {
-      const float* weights = call.constants + shape.weights + unit * 9L * LANES;
-      const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
-      DepthwiseRow unit_rows[INPUT_ROWS];
-      for (int i = 0; i < input_rows; ++i) {
-        unit_rows[i].data = sources[i] ? sources[i] + unit * input.channel_stride : DEPTHWISE_ZEROS;
-        unit_rows[i].step = sources[i] ? LANES : 0;
-      }
-      float* unit_targets[DEPTHWISE_GROUP];
-      for (int r = 0; r < rows; ++r) unit_targets[r] = targets[r] + unit * output.channel_stride;
-      int r = 0;
-      for (; r + ROWS <= rows; r += ROWS) {
-        depthwise3x3_unit<P, STRIDE, ROWS, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias, slots + r, unit,
-                                                     output.width);
-      }
-      if constexpr (ROWS > 1) {
-        for (; r < rows; ++r) {
-          depthwise3x3_unit<P, STRIDE, 1, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias, slots + r, unit,
-                                                    output.width);
+  each_row_group<Epilogue>(
+      shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
+        const float* sources[INPUT_ROWS];
+        const int input_rows = (rows - 1) * STRIDE + 3;
+        for (int i = 0; i < input_rows; ++i) {
+          const int index = row * STRIDE - shape.pad_top + i;
+          const bool inside = index >= 0 && index < input.height;
+          sources[i] = inside ? input.row(index) - static_cast<long>(shape.pad_left) * LANES : nullptr;
         }
-      }
-    }
-  });
+        for (int unit = begin; unit < end; ++unit) {
+          const float* weights = call.constants + shape.weights + unit * 9L * LANES;
+          const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
+          DepthwiseRow unit_rows[INPUT_ROWS];
+          for (int i = 0; i < input_rows; ++i) {
+            unit_rows[i].data = sources[i] ? sources[i] + unit * input.channel_stride : DEPTHWISE_ZEROS;
+            unit_rows[i].step = sources[i] ? LANES : 0;
+          }
+          float* unit_targets[DEPTHWISE_GROUP];
+          for (int r = 0; r < rows; ++r) unit_targets[r] = targets[r] + unit * output.channel_stride;
+          int r = 0;
+          for (; r + ROWS <= rows; r += ROWS) {
+            depthwise3x3_unit<P, STRIDE, ROWS, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias,
+                                                         slots + r, unit, output.width);
+          }
+          if constexpr (ROWS > 1) {
+            for (; r < rows; ++r) {
+              depthwise3x3_unit<P, STRIDE, 1, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias,
+                                                        slots + r, unit, output.width);
+            }
+          }
+        }
+      });
 }
 
 // One channel unit's part of an output row, any kernel: `rows` are the `row_count` input rows inside the map and
 // `weights` those of the first of them.
 template <int P, class Epilogue>
-__attribute__((noinline)) void depthwise_unit(const DepthwiseShape& shape, float* target, const float* const* rows, int row_count,
-                                              long unit_offset, const float* weights, const float* bias,
+__attribute__((noinline)) void depthwise_unit(const DepthwiseShape& shape, float* target, const float* const* rows,
+                                              int row_count, long unit_offset, const float* weights, const float* bias,
                                               const typename Epilogue::Slots& slots, int unit, int width) {
   const long distance = static_cast<long>(shape.stride_width) * LANES;
   const long tap_step = static_cast<long>(shape.dilation_width) * LANES;
@@ -197,20 +199,21 @@ template <int P, class Epilogue>
 void depthwise(const DepthwiseShape& shape, const Call& call) {
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
-  each_row_group<Epilogue>(shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
-    DepthwiseTaps taps[DEPTHWISE_GROUP];
-    for (int r = 0; r < rows; ++r) find_taps(taps[r], shape, input, row + r);
-    for (int unit = begin; unit < end; ++unit) {
-      const long unit_offset = unit * input.channel_stride;
-      const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
-      for (int r = 0; r < rows; ++r) {
-        const long tap_row = static_cast<long>(unit) * shape.kernel_height + taps[r].first;
-        const float* weights = call.constants + shape.weights + tap_row * shape.kernel_width * LANES;
-        depthwise_unit<P, Epilogue>(shape, targets[r] + unit * output.channel_stride, taps[r].rows, taps[r].count, unit_offset,
-                                    weights, bias, slots[r], unit, output.width);
-      }
-    }
-  });
+  each_row_group<Epilogue>(
+      shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
+        DepthwiseTaps taps[DEPTHWISE_GROUP];
+        for (int r = 0; r < rows; ++r) find_taps(taps[r], shape, input, row + r);
+        for (int unit = begin; unit < end; ++unit) {
+          const long unit_offset = unit * input.channel_stride;
+          const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
+          for (int r = 0; r < rows; ++r) {
+            const long tap_row = static_cast<long>(unit) * shape.kernel_height + taps[r].first;
+            const float* weights = call.constants + shape.weights + tap_row * shape.kernel_width * LANES;
+            depthwise_unit<P, Epilogue>(shape, targets[r] + unit * output.channel_stride, taps[r].rows, taps[r].count,
+                                        unit_offset, weights, bias, slots[r], unit, output.width);
+          }
+        }
+      });
 }
 
 }  // namespace dlfusion

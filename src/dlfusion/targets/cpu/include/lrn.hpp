@@ -36,7 +36,8 @@ template <int BEFORE, int AFTER, int OFFSET = 1>
 DLFUSION_INLINE Vector window_sum(Vector before, Vector middle, Vector after, Vector sum) {
   if constexpr (OFFSET <= BEFORE) sum += window<LANES - OFFSET>(before, middle, AllLanes());
   if constexpr (OFFSET <= AFTER) sum += window<OFFSET>(middle, after, AllLanes());
-  if constexpr (OFFSET < BEFORE || OFFSET < AFTER) return window_sum<BEFORE, AFTER, OFFSET + 1>(before, middle, after, sum);
+  if constexpr (OFFSET < BEFORE || OFFSET < AFTER)
+    return window_sum<BEFORE, AFTER, OFFSET + 1>(before, middle, after, sum);
   return sum;
 }
 
@@ -60,7 +61,8 @@ void lrn(const LrnShape& shape, const Call& call) {
         const Vector after = unit + 1 < units ? square_of(unit + 1) : Vector{};
         const Vector scale = window_sum<BEFORE, AFTER>(before, square, after, square) * shape.alpha + shape.bias;
         const Vector result = value_of(unit) * exponential(natural_logarithm(scale) * -shape.beta);
-        store(target + unit * output.channel_stride + offset, Epilogue::template apply<Blocked>(result, slots, unit, offset));
+        store(target + unit * output.channel_stride + offset,
+              Epilogue::template apply<Blocked>(result, slots, unit, offset));
         before = square;
         square = after;
       }

@@ -86,7 +86,8 @@ DLFUSION_INLINE void store_value(float* to, float value) { *to = value; }
 
 // The reduction of COUNT windows, `distance` floats apart, over taps that begin at `first` and are `step` floats apart.
 template <class Reduction, class Value, int COUNT>
-DLFUSION_INLINE void reduce(Value (&result)[COUNT], const PoolRows& rows, long first, long distance, long step, int taps) {
+DLFUSION_INLINE void reduce(Value (&result)[COUNT], const PoolRows& rows, long first, long distance, long step,
+                            int taps) {
   DLFUSION_UNROLL
   for (int i = 0; i < COUNT; ++i) result[i] = Value{} + Reduction::START;
   for (int k = 0; k < rows.count; ++k) {
@@ -155,7 +156,8 @@ struct PoolRow {
                               (count - 1) * shape.stride_width + shape.kernel_width);
     for (int i = 0; i < count; ++i) {
       Value value = columns[i * shape.stride_width];
-      for (int t = 1; t < shape.kernel_width; ++t) value = Reduction::combine(value, columns[i * shape.stride_width + t]);
+      for (int t = 1; t < shape.kernel_width; ++t)
+        value = Reduction::combine(value, columns[i * shape.stride_width + t]);
       put(value, x + i);
     }
   }
@@ -164,7 +166,8 @@ struct PoolRow {
   template <int COUNT>
   DLFUSION_INLINE void separate(int x, int start, int taps) const {
     Value values[COUNT];
-    reduce<Reduction>(values, rows, unit_offset + start * FLOATS, shape.stride_width * FLOATS, shape.dilation_width * FLOATS, taps);
+    reduce<Reduction>(values, rows, unit_offset + start * FLOATS, shape.stride_width * FLOATS,
+                      shape.dilation_width * FLOATS, taps);
     DLFUSION_UNROLL
     for (int i = 0; i < COUNT; ++i) put(values[i], x + i);
   }
@@ -202,18 +205,20 @@ template <class Layout, class Reduction, class Epilogue>
 void pool(const PoolShape& shape, const Call& call) {
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
-  each_output_row<Layout, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
-    PoolRows rows;
-    find_rows(rows, shape, input, row);
-    const float row_factor = Reduction::AVERAGES ? call.constants[shape.row_factors + row] : 1.0f;
-    const float* column_factors = Reduction::AVERAGES ? call.constants + shape.column_factors : nullptr;
-    for (int unit = begin; unit < end; ++unit) {
-      float* to = target + unit * output.channel_stride;
-      const PoolRow<Layout, Reduction> unit_row = {shape, rows, unit * input.channel_stride, to, row_factor, column_factors};
-      pool_unit(unit_row, input.width, output.width);
-      finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
-    }
-  });
+  each_output_row<Layout, Epilogue>(
+      shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
+        PoolRows rows;
+        find_rows(rows, shape, input, row);
+        const float row_factor = Reduction::AVERAGES ? call.constants[shape.row_factors + row] : 1.0f;
+        const float* column_factors = Reduction::AVERAGES ? call.constants + shape.column_factors : nullptr;
+        for (int unit = begin; unit < end; ++unit) {
+          float* to = target + unit * output.channel_stride;
+          const PoolRow<Layout, Reduction> unit_row = {shape, rows,       unit * input.channel_stride,
+                                                       to,    row_factor, column_factors};
+          pool_unit(unit_row, input.width, output.width);
+          finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
+        }
+      });
 }
 
 // The reduction of one row of a channel unit, in several independent chains.
@@ -226,7 +231,8 @@ __attribute__((noinline)) Vector reduce_row(const float* from, int width) {
   int x = 0;
   for (; x + CHAINS <= width; x += CHAINS) {
     DLFUSION_UNROLL
-    for (int i = 0; i < CHAINS; ++i) chain[i] = Reduction::combine(chain[i], load(from + static_cast<long>(x + i) * LANES));
+    for (int i = 0; i < CHAINS; ++i)
+      chain[i] = Reduction::combine(chain[i], load(from + static_cast<long>(x + i) * LANES));
   }
   for (; x < width; ++x) chain[0] = Reduction::combine(chain[0], load(from + static_cast<long>(x) * LANES));
   return Reduction::combine(Reduction::combine(chain[0], chain[1]), Reduction::combine(chain[2], chain[3]));

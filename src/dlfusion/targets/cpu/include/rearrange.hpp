@@ -48,8 +48,8 @@ __attribute__((noinline)) void copy_runs(float* __restrict out, const float* __r
 // A row of one planar output channel, by the two ways that networks for super-resolution take; false if neither fits.
 // In blocked tensors a pixel's channels lie side by side, often just as the output needs them.
 template <class From>
-DLFUSION_INLINE bool depth_to_space_fast(const DepthToSpaceShape& shape, float* to, const Rows& input, const float* source,
-                                         int channel) {
+DLFUSION_INLINE bool depth_to_space_fast(const DepthToSpaceShape& shape, float* to, const Rows& input,
+                                         const float* source, int channel) {
   const float* first = channel_in<From>(input, source, channel);
   if constexpr (UNIT<From> == 1) {
     if (shape.block != 2) return false;
@@ -76,13 +76,13 @@ void depth_to_space(const DepthToSpaceShape& shape, const Call& call) {
       float* to = target + unit * output.channel_stride;
       bool done = false;
       if constexpr (UNIT<To> == 1) {
-        done = depth_to_space_fast<From>(shape, to, input, source, unit * shape.channel_step + place_row * shape.place_step);
+        done = depth_to_space_fast<From>(shape, to, input, source,
+                                         unit * shape.channel_step + place_row * shape.place_step);
       }
       for (int x = 0; x < shape.block && !done; ++x) {
         const int place = (place_row + x) * shape.place_step;
-        permute<To>(to + x * UNIT<To>, shape.block, unit, output.channels, UNIT<From>, input.width, [&](int channel) {
-          return channel_in<From>(input, source, channel * shape.channel_step + place);
-        });
+        permute<To>(to + x * UNIT<To>, shape.block, unit, output.channels, UNIT<From>, input.width,
+                    [&](int channel) { return channel_in<From>(input, source, channel * shape.channel_step + place); });
       }
       finish<To, Epilogue>(to, static_cast<long>(output.width) * UNIT<To>, slots, unit);
     }
@@ -97,11 +97,12 @@ void space_to_depth(const SpaceToDepthShape& shape, const Call& call) {
   each_output_row<To, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
     for (int unit = begin; unit < end; ++unit) {
       float* to = target + unit * output.channel_stride;
-      permute<To>(to, 1, unit, output.channels, static_cast<long>(shape.block) * UNIT<From>, output.width, [&](int channel) {
-        const int place = channel / input.channels;
-        const float* source = input.row(row * shape.block + place / shape.block);
-        return channel_in<From>(input, source, channel % input.channels) + place % shape.block * UNIT<From>;
-      });
+      permute<To>(to, 1, unit, output.channels, static_cast<long>(shape.block) * UNIT<From>, output.width,
+                  [&](int channel) {
+                    const int place = channel / input.channels;
+                    const float* source = input.row(row * shape.block + place / shape.block);
+                    return channel_in<From>(input, source, channel % input.channels) + place % shape.block * UNIT<From>;
+                  });
       finish<To, Epilogue>(to, static_cast<long>(output.width) * UNIT<To>, slots, unit);
     }
   });
@@ -113,16 +114,17 @@ void channel_shuffle(const ChannelShuffleShape& shape, const Call& call) {
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
   const int group_channels = input.channels / shape.groups;
-  each_output_row<Layout, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
-    const float* source = input.row(row);
-    for (int unit = begin; unit < end; ++unit) {
-      float* to = target + unit * output.channel_stride;
-      permute<Layout>(to, 1, unit, output.channels, UNIT<Layout>, output.width, [&](int channel) {
-        return channel_in<Layout>(input, source, channel % shape.groups * group_channels + channel / shape.groups);
+  each_output_row<Layout, Epilogue>(
+      shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
+        const float* source = input.row(row);
+        for (int unit = begin; unit < end; ++unit) {
+          float* to = target + unit * output.channel_stride;
+          permute<Layout>(to, 1, unit, output.channels, UNIT<Layout>, output.width, [&](int channel) {
+            return channel_in<Layout>(input, source, channel % shape.groups * group_channels + channel / shape.groups);
+          });
+          finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
+        }
       });
-      finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
-    }
-  });
 }
 
 }  // namespace dlfusion

@@ -35,7 +35,9 @@ class ReshapeCursor {
   }
 
  private:
-  DLFUSION_INLINE void find() { from_ = channel_in<Layout>(input_, input_.row(row_), channel_) + static_cast<long>(column_) * UNIT<Layout>; }
+  DLFUSION_INLINE void find() {
+    from_ = channel_in<Layout>(input_, input_.row(row_), channel_) + static_cast<long>(column_) * UNIT<Layout>;
+  }
 
   const Rows& input_;
   const float* from_;
@@ -54,11 +56,12 @@ void reshape(const ReshapeShape& shape, const Call& call) {
     for (int channel = 0; channel < output.channels; ++channel) {
       // With one output row the channels follow each other, and the cursor is there already.
       if (output.height > 1) cursor.seek((static_cast<long>(channel) * output.height + row) * output.width);
-      float* to = target + (channel / UNIT<To>) * output.channel_stride + channel % UNIT<To>;
+      float* to = target + (channel / UNIT<To>)*output.channel_stride + channel % UNIT<To>;
       for (int x = 0; x < output.width; ++x) to[x * UNIT<To>] = cursor.next();
     }
     for (int unit = 0; unit < units; ++unit) {
-      finish<To, Epilogue>(target + unit * output.channel_stride, static_cast<long>(output.width) * UNIT<To>, slots, unit);
+      finish<To, Epilogue>(target + unit * output.channel_stride, static_cast<long>(output.width) * UNIT<To>, slots,
+                           unit);
     }
   });
 }

@@ -9,7 +9,8 @@ struct SoftmaxShape {
 };
 
 // One pixel, whose `units` vectors of channels are `stride` floats apart; the last of them has `tail` channels.
-DLFUSION_INLINE void softmax_pixel(float* target, long target_stride, const float* source, long stride, int units, int tail) {
+DLFUSION_INLINE void softmax_pixel(float* target, long target_stride, const float* source, long stride, int units,
+                                   int tail) {
   const IntVector missing = lane_numbers(AllLanes()) >= tail;
   const Vector lowest = broadcast(-__builtin_inff());
   const long last = static_cast<long>(units - 1);
@@ -33,7 +34,8 @@ DLFUSION_INLINE void softmax_pixel(float* target, long target_stride, const floa
 }
 
 // LANES neighbouring pixels, whose channels are `stride` floats apart.
-DLFUSION_INLINE void softmax_columns(float* target, long target_stride, const float* source, long stride, int channels) {
+DLFUSION_INLINE void softmax_columns(float* target, long target_stride, const float* source, long stride,
+                                     int channels) {
   Vector largest = load(source);
   for (int c = 1; c < channels; ++c) largest = at_least(load(source + c * stride), largest);
   Vector total = {};
@@ -67,8 +69,8 @@ void softmax(const SoftmaxShape& shape, const Call& call) {
       });
     }
     for (int unit = 0; unit < units; ++unit) {
-      finish<Layout, Epilogue>(target + unit * output.channel_stride, static_cast<long>(output.width) * UNIT<Layout>, slots,
-                               unit);
+      finish<Layout, Epilogue>(target + unit * output.channel_stride, static_cast<long>(output.width) * UNIT<Layout>,
+                               slots, unit);
     }
   });
 }

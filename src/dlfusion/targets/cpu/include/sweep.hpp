@@ -19,7 +19,7 @@ DLFUSION_INLINE int unit_count(const Rows& rows) {
 // Where `channel` begins (column 0) in a row of all channels; its columns are UNIT<Layout> floats apart.
 template <class Layout>
 DLFUSION_INLINE const float* channel_in(const Rows& rows, const float* row, int channel) {
-  return row + (channel / UNIT<Layout>) * rows.channel_stride + channel % UNIT<Layout>;
+  return row + (channel / UNIT<Layout>)*rows.channel_stride + channel % UNIT<Layout>;
 }
 
 // Calls body(i) for vectors that cover [0, floats). The last one overlaps its neighbour where `floats` is no multiple
@@ -64,13 +64,14 @@ DLFUSION_INLINE void finish(float* target, long floats, const typename Epilogue:
 }
 
 // out[x * out_step] = {lanes[0][x * step], lanes[1][x * step], ...} for x < width.
-inline __attribute__((noinline)) void gather_row(float* out, long out_step, const float* const* lanes, long step, int width) {
+inline __attribute__((noinline)) void gather_row(float* out, long out_step, const float* const* lanes, long step,
+                                                 int width) {
   for (long x = 0; x < width; ++x) store(out + x * out_step, gather(lanes, x * step, AllLanes()));
 }
 
 // out[x * out_step] = from[x * step] for x < width.
-inline __attribute__((noinline)) void copy_strided(float* __restrict out, long out_step, const float* __restrict from, long step,
-                                                   int width) {
+inline __attribute__((noinline)) void copy_strided(float* __restrict out, long out_step, const float* __restrict from,
+                                                   long step, int width) {
   if (out_step == 1 && step == 1) {
     for (long x = 0; x < width; ++x) out[x] = from[x];
   } else {
@@ -81,7 +82,8 @@ inline __attribute__((noinline)) void copy_strided(float* __restrict out, long o
 // Writes every `spread`-th column of one channel unit, starting at `out`: channel c comes from the floats at
 // locate(c), `step` apart. Lanes past the last channel repeat it.
 template <class To, class Locate>
-DLFUSION_INLINE void permute(float* out, int spread, int unit, int channels, long step, int width, const Locate& locate) {
+DLFUSION_INLINE void permute(float* out, int spread, int unit, int channels, long step, int width,
+                             const Locate& locate) {
   if constexpr (UNIT<To> == 1) {
     copy_strided(out, spread, locate(unit), step, width);
   } else {

@@ -1,6 +1,6 @@
 """Direct convolution from a blocked tensor into a blocked tensor."""
 
-import numpy as np
+import math
 
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Layer, Network
@@ -43,7 +43,9 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     block = choose(channels.output_units, outputs[3], isa)
     groups = channels.output_groups(block.units)
     section = Section()
-    weights_offset = section.append(pack(weights, channels, block.units))
+    weights_offset = section.append_later(
+        packed_size(weights, channels, block.units), lambda place: pack(weights, channels, block.units, place)
+    )
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None or conv.kernel[0] > MAXIMUM_KERNEL_ROWS:
@@ -83,8 +85,16 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     )
 
 
-def pack(weights: Array, channels: Channels, units: int) -> Array:
-    """[output group][input unit][kernel row][kernel column][lane][output unit][lane]."""
-    groups = channels.output_groups(units)
-    grids = dense_weights(weights, channels, groups)
-    return np.concatenate([grid.transpose(2, 4, 5, 3, 0, 1).reshape(-1) for grid in grids])
+def packed_size(weights: Array, channels: Channels, units: int) -> int:
+    """How many floats `pack` writes."""
+    stored = max(group.input_units for group in channels.output_groups(units))
+    return channels.output_units * channels.output_lanes * stored * channels.input_lanes * math.prod(weights.shape[2:])
+
+
+def pack(weights: Array, channels: Channels, units: int, place: Array) -> None:
+    """Writes [output group][input unit][kernel row][kernel column][lane][output unit][lane] to `place`."""
+    at = 0
+    for grid in dense_weights(weights, channels, channels.output_groups(units)):
+        ordered = grid.transpose(2, 4, 5, 3, 0, 1)
+        place[at : at + grid.size].reshape(ordered.shape)[...] = ordered
+        at += grid.size

@@ -83,7 +83,8 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
             part = np.zeros((*kernel.shape[:2], rows, taps), np.float32)
             picked = kernel[:, :, list(row_phase.positions)][:, :, :, list(column_phase.positions)]
             part[:, :, : picked.shape[2], : picked.shape[3]] = picked
-            packed.append(conv_blocked.pack(part, channels, block.units))
+            packed.append(np.empty(conv_blocked.packed_size(part, channels, block.units), np.float32))
+            conv_blocked.pack(part, channels, block.units, packed[-1])
     groups = channels.output_groups(block.units)
     section = Section()
     weights_offset = section.append(np.concatenate(packed))

@@ -8,11 +8,11 @@ from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, vector_count
 
-_COPY_CYCLES = 2.0
-_TRANSPOSE_CYCLES = 6.0
+_COPY_CYCLES = 4.0
+_TRANSPOSE_CYCLES = 7.0
 """For each vector of the blocked side: a transposition is log2(lanes) shuffles of one a cycle, a load and a store."""
 
-_SCATTER_CYCLES = 1.5
+_SCATTER_CYCLES = 1.2
 """For each element where rows are shorter than a vector."""
 
 
@@ -23,7 +23,7 @@ def convert(shape: Shape, source: Layout, target: Layout, isa: Isa) -> Lowered:
     Lanes past the last channel become zero when it goes from planar to blocked.
     """
     elements = shape[0] * shape[1] * shape[2] * shape[3]
-    if source is target:
+    if source is target and (target is Layout.BLOCKED or shape[3] >= isa.lanes):
         cycles = _COPY_CYCLES * vector_count(shape, target, isa)
     elif shape[3] < isa.lanes:
         cycles = _SCATTER_CYCLES * elements

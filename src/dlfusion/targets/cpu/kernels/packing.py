@@ -66,16 +66,21 @@ class Channels:
 
 
 def dense_weights(weights: Array, channels: Channels, groups: Sequence[OutputGroup]) -> Iterator[Array]:
-    """For each output group: output unit, lane, input unit, lane, kernel row, kernel column.
+    """For each output group: output unit, lane, input unit, lane, kernel row, kernel column (perhaps a view).
 
     `weights` is O x C/groups x KH x KW. All groups get as many input units as the widest one; entries are zero where a
     channel does not exist or belongs to another group of the convolution.
     """
     stored = max(group.input_units for group in groups)
+    whole = channels.inputs % channels.input_lanes == 0 and channels.groups == 1
     for group in groups:
         first_output = group.first * channels.output_lanes
         end_output = min((group.first + group.units) * channels.output_lanes, channels.outputs)
         rows = group.units * channels.output_lanes
+        if whole and end_output - first_output == rows:
+            part = weights[first_output:end_output]
+            yield part.reshape(group.units, channels.output_lanes, stored, channels.input_lanes, *weights.shape[2:])
+            continue
         dense = np.zeros((rows, stored * channels.input_lanes, *weights.shape[2:]), np.float32)
         for index in range(first_output // channels.group_outputs, (end_output - 1) // channels.group_outputs + 1):
             low = max(index * channels.group_outputs, first_output)

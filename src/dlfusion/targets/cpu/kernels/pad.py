@@ -6,7 +6,7 @@ from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
 
-_CYCLES = 3.0
+_CYCLES = 4.5
 """To copy one vector."""
 
 

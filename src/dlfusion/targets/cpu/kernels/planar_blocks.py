@@ -20,7 +20,10 @@ _MOST_VECTORS = {
 
 @dataclass(frozen=True, slots=True)
 class PlanarBlock:
-    """`channels` outputs x `vectors`; `rest` channels left over; `short` = 1 if some segments are one vector shorter."""
+    """`channels` outputs x `vectors` of columns; `rest` output channels are left over after groups of `channels`.
+
+    With `short` = 1 some segments of a row are one vector shorter, so that the row's width divides.
+    """
 
     channels: int
     vectors: int
@@ -57,7 +60,10 @@ def choose(channels: int, width: int, phases: int, taps: int, isa: Isa) -> tuple
 
 
 def _block_cycles(sums: int, vectors: int, taps: int, isa: Isa) -> float:
-    """Nearly every load that is not aligned touches two cache lines if a vector is as wide as a line, else every other."""
+    """Cycles of one register block.
+
+    Nearly every load that is not aligned touches two cache lines if a vector is as wide as a line, else every other.
+    """
     products = sums * vectors
     loads = vectors * (1.9 if isa.lanes == 16 else 1.5) + sums
     step = max(

@@ -5,7 +5,7 @@ from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, overhang, vector_count
 
-_CYCLES = 2.5
+_CYCLES = 3.5
 """To load and store one vector, with what first-level cache misses cost."""
 
 

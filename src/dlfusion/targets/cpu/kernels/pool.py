@@ -15,8 +15,14 @@ from dlfusion.targets.cpu.kernels.section import Section
 _KERNEL_ROWS = 32
 """The tallest window: `POOL_KERNEL_ROWS` of pool.hpp."""
 
-_TAP_CYCLES = {MaxPool: 1.6, AveragePool: 0.7}
+_TAP_CYCLES = {MaxPool: 1.2, AveragePool: 0.9}
 """For one vector of one window's elements, or one element of a planar window; measured on Sapphire Rapids."""
+
+_INPUT_CYCLES = 1.5
+"""For each vector of the input, to come from the second-level cache."""
+
+_WHOLE_MAP_CYCLES = 2.2
+"""For each vector of a map that is reduced as a whole."""
 
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
@@ -37,13 +43,13 @@ def _windows(
     operator: MaxPool | AveragePool, layer: Layer, network: Network, isa: Isa, layout: Layout
 ) -> tuple[Lowered, ...]:
     section = Section()
-    _, _, height, width = network.shape(layer.reads[0].value)
+    source = network.shape(layer.reads[0].value)
     shape = network.shape(layer.output)
     row_factors = column_factors = -1
     dilations = (1, 1)
     if isinstance(operator, AveragePool):
-        row_factors = section.append((1.0 / np.array(operator.row_counts(height))).astype(np.float32))
-        column_factors = section.append((1.0 / np.array(operator.column_counts(width))).astype(np.float32))
+        row_factors = section.append((1.0 / np.array(operator.row_counts(source[2]))).astype(np.float32))
+        column_factors = section.append((1.0 / np.array(operator.column_counts(source[3]))).astype(np.float32))
     else:
         dilations = operator.dilations
     elements = vector_count(shape, layout, isa) if layout is Layout.BLOCKED else int(np.prod(shape))
@@ -57,7 +63,8 @@ def _windows(
         input_layouts=(layout,),
         input_pads=(Pads(),),
         output_layout=layout,
-        cycles=elements * (2.0 + taps * _TAP_CYCLES[type(operator)]),
+        cycles=elements * (2.0 + taps * _TAP_CYCLES[type(operator)])
+        + _INPUT_CYCLES * vector_count(source, layout, isa),
         section=section,
     )
     return lower(kernel, layer, network, isa)
@@ -74,6 +81,6 @@ def _whole_map(reduction: str, averages: bool, layer: Layer, network: Network, i
         input_layouts=(Layout.BLOCKED,),
         input_pads=(Pads(),),
         output_layout=Layout.BLOCKED,
-        cycles=1.5 * vector_count(source, Layout.BLOCKED, isa),
+        cycles=_WHOLE_MAP_CYCLES * vector_count(source, Layout.BLOCKED, isa),
     )
     return lower(kernel, layer, network, isa)

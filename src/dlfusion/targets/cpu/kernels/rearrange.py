@@ -5,6 +5,7 @@ from math import prod
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
+from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
@@ -13,8 +14,12 @@ from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, low
 _GATHER_CYCLES = 1.4
 """For each element of a vector that is collected lane by lane."""
 
-_SCATTER_CYCLES = 1.6
-"""For each element that is copied to or from planar rows."""
+_SCATTER_CYCLES = 2.0
+"""For each element of a planar row that is collected one by one."""
+
+_INTERLEAVE_CYCLES = 0.6
+_RUN_CYCLES = 1.4
+"""For each element of a planar row that two planar rows make, or short runs of a blocked row's channels."""
 
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
@@ -24,6 +29,20 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         for target in Layout:
             ways += _lower(layer, network, isa, source, target)
     return ways
+
+
+def _cycles(operator: Operator, shape: Shape, source: Layout, target: Layout, isa: Isa) -> float:
+    """The estimate; depth to space has two fast ways to planar rows (`depth_to_space_fast`)."""
+    if target is Layout.BLOCKED:
+        return _GATHER_CYCLES * isa.lanes * vector_count(shape, target, isa)
+    match operator:
+        case DepthToSpace(block=2) if source is Layout.PLANAR:
+            return _INTERLEAVE_CYCLES * prod(shape)
+        case DepthToSpace(block=2 | 3 | 4, order=order) if source is Layout.BLOCKED:
+            in_runs = order is ChannelOrder.CRD or shape[1] == 1
+            return (_RUN_CYCLES if in_runs else _SCATTER_CYCLES) * prod(shape)
+        case _:
+            return _SCATTER_CYCLES * prod(shape)
 
 
 def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Layout) -> tuple[Lowered, ...]:
@@ -41,10 +60,6 @@ def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Lay
             arguments = arguments[:1]
         case _:
             return ()
-    if target is Layout.BLOCKED:
-        cycles = _GATHER_CYCLES * isa.lanes * vector_count(shape, target, isa)
-    else:
-        cycles = _SCATTER_CYCLES * prod(shape)
     kernel = RowKernel(
         header="rearrange.hpp",
         name=name,
@@ -54,6 +69,6 @@ def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Lay
         input_layouts=(source,),
         input_pads=(Pads(),),
         output_layout=target,
-        cycles=cycles,
+        cycles=_cycles(layer.anchor.operator, shape, source, target, isa),
     )
     return lower(kernel, layer, network, isa)

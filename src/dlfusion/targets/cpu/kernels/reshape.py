@@ -8,7 +8,7 @@ from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower
 
-_CYCLES = 5.0
+_CYCLES = 12.0
 """For each element."""
 
 

@@ -1,12 +1,17 @@
 """A layer's packed constants, and the C++ text of the numbers that go with them."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 ALIGNMENT = 16
 """Floats: every array of a section starts on a 64-byte boundary."""
+
+
+Fill = Callable[[NDArray[np.float32]], None]
+"""Writes all elements of the array that it is given."""
 
 
 class Section:
@@ -16,17 +21,18 @@ class Section:
     """
 
     def __init__(self) -> None:
-        self._arrays: list[NDArray[np.float32]] = []
+        self._fills: list[tuple[int, int, Fill]] = []
         self._size = 0
 
     def append(self, array: NDArray[np.float32]) -> int:
         """Adds `array` in its own order and returns its offset in floats from the section's start."""
+        return self.append_later(array.size, lambda place: np.copyto(place, array.reshape(-1)))
+
+    def append_later(self, size: int, fill: Fill) -> int:
+        """Adds `size` floats that `fill` writes when the section is finished: large weights are then copied once."""
         offset = self._size
-        size = round_up(array.size, ALIGNMENT)
-        padded = np.zeros(size, np.float32)
-        padded[: array.size] = array.reshape(-1)
-        self._arrays.append(padded)
-        self._size += size
+        self._fills.append((offset, size, fill))
+        self._size += round_up(size, ALIGNMENT)
         return offset
 
     def append_channels(self, values: NDArray[np.float32], lanes: int, fill: float = 0.0) -> int:
@@ -37,8 +43,11 @@ class Section:
         return self.append(padded)
 
     def finish(self) -> NDArray[np.float32]:
-        """All arrays, one after the other."""
-        return np.concatenate(self._arrays) if self._arrays else np.zeros(0, np.float32)
+        """All arrays, one after the other, with zeros between them."""
+        result = np.zeros(self._size, np.float32)
+        for offset, size, fill in self._fills:
+            fill(result[offset : offset + size])
+        return result
 
 
 def round_up(value: int, multiple: int) -> int:

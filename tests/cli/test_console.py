@@ -1,0 +1,38 @@
+"""Progress: one line a stage where nobody watches, bars that end when the next stage begins, silence for machines."""
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from dlfusion.cli.console import bars_callback, print_json, progress
+
+
+def test_each_stage_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as advance:
+        advance("build", 0, 2)
+        advance("build", 1, 2)
+        advance("[check]", 0, 1)
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == ["build ...", "[check] ..."]
+    assert captured.out == ""
+
+
+def test_quiet_progress_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(quiet=True) as advance:
+        advance("build", 0, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_new_stage_ends_the_one_before() -> None:
+    bars = Progress(console=Console(file=io.StringIO()))
+    advance = bars_callback(bars)
+    advance("import", 0, 1)
+    advance("build", 3, 9)
+    assert [(task.description, task.completed) for task in bars.tasks] == [("import", 1), ("build", 3)]
+
+
+def test_json_is_one_document_with_readable_names(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"größe": 1})
+    assert capsys.readouterr().out == '{\n  "größe": 1\n}\n'
