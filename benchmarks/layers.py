@@ -51,13 +51,14 @@ PEAK_SUMS = 12
 
 @dataclass
 class Subject:
-    """One layer with one kernel, ready to run, and what was measured of it (seconds of each run)."""
+    """One layer with one kernel, ready to run on its `memory`, and what was measured of it (seconds of each run)."""
 
     name: str
     operations: int
     lowered: Lowered
     warm: Callable[[], None]
     cold: list[Callable[[], None]]
+    memory: list[tuple[object, ...]]
     warm_seconds: list[float] = field(default_factory=list)
     cold_seconds: list[float] = field(default_factory=list)
 
@@ -153,6 +154,7 @@ def prepare(name: str, network: Network, lowered: Lowered, function: Callable[..
     """Allocates the layer's memory, once for warm runs and several times for cold ones."""
     layer = network.layers[0]
     shape, output_shape = network.shape(layer.reads[0].value), network.shape(layer.output)
+    memory: list[tuple[object, ...]] = []
     image = np.random.default_rng(2).standard_normal(shape[1:]).astype(np.float32)
 
     def call() -> tuple[Callable[[], None], int]:
@@ -161,19 +163,20 @@ def prepare(name: str, network: Network, lowered: Lowered, function: Callable[..
         target = Tensor(output_shape[1:], lowered.output_layout, lowered.output_pads, isa.lanes, output_shape[2])
         constants = aligned(lowered.constants)
         inputs, output = (Rows * 1)(source.rows()), target.rows()
-        kept = (source, target, constants)
         arguments = (ctypes.byref(inputs), ctypes.byref(output), ctypes.c_void_p(constants.ctypes.data))
+
+        memory.append((source, target, constants))
 
         def run() -> None:
             function(*arguments, 0, output_shape[2], 0, 1)
 
-        return run, source.memory.nbytes + target.memory.nbytes + kept[2].nbytes
+        return run, source.memory.nbytes + target.memory.nbytes + constants.nbytes
 
     warm, size = call()
     copies = max(2, -(-COLD_BYTES // size))
     parameters = [array.shape for array in network.graph.parameters(layer.anchor)]
     operations = layer.anchor.operator.operations([shape], parameters)
-    return Subject(name, operations, lowered, warm, [call()[0] for _ in range(copies)])
+    return Subject(name, operations, lowered, warm, [call()[0] for _ in range(copies)], memory)
 
 
 def seconds(function: Callable[[], None]) -> float:

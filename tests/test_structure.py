@@ -1,7 +1,7 @@
 """The shape of the repository: what a newcomer may rely on without reading the code."""
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -152,5 +152,7 @@ def test_documents_name_what_exists(name: str) -> None:
         assert f"\n{target}:" in makefile, f"{name} names make {target}"
     for command in re.findall(r"(?:^|`)dlfusion ([a-z]+)", text, re.MULTILINE):
         assert command in COMMANDS, f"{name} names dlfusion {command}"
+    for module in re.findall(r"python -m ((?:benchmarks|zoo|dlfusion)[\w.]*)", text):
+        assert importlib.util.find_spec(module), f"{name} names python -m {module}"
     for path in re.findall(r"`((?:src|tests|benchmarks|docs|zoo)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), f"{name} names {path}"

@@ -1,0 +1,115 @@
+"""No plan changes the numbers, shown on whole models at full size: `python -m benchmarks.verify [MODEL...]`.
+
+Every model of the zoo and every model of the `onnx` package's light set is compiled under the strategies `baseline`,
+`fuse-all`, `fixed-block` and random legal plans, each with 1 and 2 cores. Outputs are compared with ONNX Runtime's, and
+those of the light set with the outputs stored beside them. The exit status is 1 if any differs by more than 1e-4 of the
+output's scale.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+import zoo
+from dlfusion import driver
+from dlfusion.bench import onnx_runtime
+from dlfusion.graph.graph import Array
+from dlfusion.layers.layer import Network
+from dlfusion.plan.legality import problems
+from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.runtime.check import Verdict, compare
+
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+STRATEGIES = ("baseline", "fuse-all", "fixed-block")
+CORES = (1, 2)
+
+
+def model_names() -> tuple[str, ...]:
+    """The zoo's models, then the light set's."""
+    return (*zoo.NAMES, *sorted(path.stem for path in LIGHT.glob("light_*.onnx")))
+
+
+def reference(name: str, folder: Path) -> tuple[Path, tuple[Array, ...] | None, tuple[Array, ...] | None]:
+    """The model's file (zoo models are written to `folder`), and stored inputs and outputs where it has them."""
+    if name in zoo.NAMES:
+        path = folder / f"{name}.onnx"
+        path.write_bytes(zoo.build(name).SerializeToString())
+        return path, None, None
+    path = LIGHT / f"{name}.onnx"
+    (port,) = driver.import_model(path).graph.inputs
+    size = int(np.prod(port.array_shape))
+    # The inputs that belong to the stored outputs, as onnx.backend.test.runner makes them.
+    image = (np.arange(size).reshape(port.array_shape) / size).astype(np.float32)
+    stored = numpy_helper.to_array(onnx.load_tensor(LIGHT / f"{name}_output_0.pb"))
+    return path, (image,), (stored,)
+
+
+def verify(
+    network: Network, inputs: Sequence[Array], expected: Sequence[Array], random_plans: int
+) -> Iterator[tuple[str, Verdict]]:
+    """Each plan's description and how far its outputs are from the expected ones."""
+    for plan in plans(network, random_plans):
+        with driver.compile(network, plan=plan) as compiled:
+            yield plan.strategy, compare(compiled.outputs(*inputs), expected)
+
+
+def plans(network: Network, random_plans: int) -> Iterator[Plan]:
+    """The plans of all strategies on each number of cores, then random ones."""
+    for cores in CORES:
+        for strategy in STRATEGIES:
+            plan = driver.make_plan(network, strategy, cores)
+            yield replace(plan, strategy=f"{strategy}, {cores} cores")
+    for seed in range(random_plans):
+        yield random_plan(network, seed)
+
+
+def random_plan(network: Network, seed: int) -> Plan:
+    """Any cuts, 1 or 2 cores, steps and partitions that legality allows."""
+    chance = random.Random(seed)
+    blocks: list[Block] = []
+    first = 0
+    while first < len(network.layers):
+        last = first
+        while chance.random() < 0.8 and not problems(network, Block(first, last + 1, 1)):
+            last += 1
+        step = chance.choice((1, 2, 3, 5, 8, 1 << 20))
+        wanted = [Block(first, last, cores, way, step) for way in Partition for cores in CORES]
+        blocks.append(chance.choice([block for block in wanted if not problems(network, block)]))
+        first = last + 1
+    return Plan(network.graph.digest, "any machine", f"random {seed}", tuple(blocks))
+
+
+def main() -> None:
+    """Check the models one after another and print a line for each plan that is furthest off."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.verify", description=__doc__)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(model_names())} (default: all)")
+    parser.add_argument("--random-plans", type=int, default=4, metavar="N", help="random plans per model (default: 4)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.models) - set(model_names())
+    if unknown:
+        parser.error(f"unknown models: {', '.join(sorted(unknown))}")
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="dlfusion-verify-") as folder:
+        for name in arguments.models or model_names():
+            path, inputs, stored = reference(name, Path(folder))
+            network = driver.import_model(path)
+            inputs = driver.random_inputs(network) if inputs is None else inputs
+            named = {port.name: array for port, array in zip(network.graph.inputs, inputs, strict=True)}
+            expected = onnx_runtime.session(path, cores=1)(named) if stored is None else stored
+            results = list(verify(network, inputs, expected, arguments.random_plans))
+            worst, verdict = max(results, key=lambda result: result[1].relative)
+            failed = failed or not verdict.passed
+            print(f"{name:22} {len(results)} plans, worst ({worst}): {verdict}", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
