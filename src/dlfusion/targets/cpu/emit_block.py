@@ -56,9 +56,13 @@ class BlockCode:
             Store(value, home, store_kernel(self.staged, value, home, self.isa)) for value, home in self.placed.stores
         )
 
+    def lowered(self, layer: Layer) -> Lowered:
+        """How a layer of this block runs."""
+        return self.placed.lowered[layer.index - self.placed.block.first]
+
     def kernels(self) -> Iterator[Lowered]:
         """Every kernel that the function calls."""
-        yield from (self.staged.lowered[layer.index] for layer in self.layers)
+        yield from self.placed.lowered
         yield from (store.lowered for store in self.stores)
 
 
@@ -175,7 +179,7 @@ class _BlockWriter:
 
     def _shapes(self) -> None:
         for layer in self._code.layers:
-            lowered = self._code.staged.lowered[layer.index]
+            lowered = self._code.lowered(layer)
             self._out.line(f"static const {lowered.shape_type} {self._of(layer, 'shape')} = {lowered.shape};")
         for index, store in enumerate(self._stores):
             self._out.line(f"static const {store.lowered.shape_type} store_{index}_shape = {store.lowered.shape};")
@@ -247,7 +251,7 @@ class _BlockWriter:
 
     def _call(self, layer: Layer, begin: str, end: str) -> None:
         staged = self._code.staged
-        lowered = staged.lowered[layer.index]
+        lowered = self._code.lowered(layer)
         splits = self._splits_channels and not staged.is_conversion(layer)
         part = f"core, {self._block.cores}" if splits else "0, 1"
         offset = self._code.weight_offsets.get(layer.index)

@@ -8,7 +8,8 @@ from dlfusion.layers.layer import Layer, Network
 from dlfusion.plan.plan import Block, Partition
 from dlfusion.plan.schedule import Schedule, schedule
 from dlfusion.targets.cpu.isa import Isa
-from dlfusion.targets.cpu.kernel import Layout, Pads
+from dlfusion.targets.cpu.joining import Join, find_joins, ring_rows
+from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.memory import Interval, assign_offsets
 from dlfusion.targets.cpu.stages import Geometry, Staged, geometry, user_geometry
 
@@ -42,13 +43,14 @@ class PlacedBlock:
     """A block with the home that each activation has inside it.
 
     `homes` is where a layer of this block writes or reads a value; `stores` are copies of owned rows from there to
-    other homes, made right after the rows are produced.
+    other homes, made right after the rows are produced. `lowered` says how each layer of the block runs.
     """
 
     block: Block
     schedule: Schedule
     homes: Mapping[str, Home]
     stores: tuple[tuple[str, Home], ...]
+    lowered: tuple[Lowered, ...]
     scratch_floats: int
 
 
@@ -157,20 +159,27 @@ class _Placer:
             for read in layer.reads
             if read.value not in produced
         }
-        stores: list[tuple[str, Home]] = []
+        values = [layer.output for layer in layers]
+        destinations = {value: self._destinations(value) for value in values}
+        stored = {value for value in values if destinations[value]}
+        joins, lowered = find_joins(self._staged, block, rows, stored, self._isa)
+        heights = ring_rows(rows, joins)
         ring_end = 0
-        for value in (layer.output for layer in layers):
-            destinations = self._destinations(value)
-            writable = next((home for home in destinations if self._layer_can_write(value, home)), None)
-            if writable and _produces_owned_rows_only(rows, value):
-                homes[value] = writable
-                destinations.remove(writable)
+        made: dict[str, Home] = {}
+        for value in reversed(values):  # a joined value lies in a home that is already known
+            writable = next((home for home in destinations[value] if self._layer_can_write(value, home)), None)
+            if value in joins:
+                made[value] = _inside(made[joins[value].target], joins[value])
+            elif writable and _produces_owned_rows_only(rows, value):
+                made[value] = writable
+                destinations[value].remove(writable)
             else:
-                capacity = rows.ring_rows[value] if value in rows.ring_rows else _rows_per_step(rows, value)
-                homes[value] = self._ring(value, capacity, ring_end)
-                ring_end += capacity * homes[value].geometry.row_stride
-            stores += [(value, home) for home in destinations]
-        return PlacedBlock(block, rows, homes, tuple(stores), ring_end)
+                made[value] = self._ring(value, heights[value], ring_end)
+                ring_end += heights[value] * made[value].geometry.row_stride
+        homes |= {value: made[value] for value in values}
+        stores = tuple((value, home) for value in values for home in destinations[value])
+        ways = tuple(lowered.get(layer.index, self._staged.lowered[layer.index]) for layer in layers)
+        return PlacedBlock(block, rows, homes, stores, ways, ring_end)
 
     def _destinations(self, value: str) -> list[Home]:
         """Where the rows of a value that the block owns must end up."""
@@ -187,16 +196,15 @@ class _Placer:
         return Home(Kind.RING, offset, capacity, 0, row)
 
 
+def _inside(home: Home, join: Join) -> Home:
+    """The home of a value that lies in another's, from one of its channel units on."""
+    return replace(home, offset=home.offset + join.channel_unit * home.geometry.channel_stride)
+
+
 def _produces_owned_rows_only(rows: Schedule, value: str) -> bool:
     """True if no core computes rows of `value` that another core stores."""
     index = rows.flow.values.index(value)
     return all(segment.produced[index] == segment.owned[index] for segment in rows.segments)
-
-
-def _rows_per_step(rows: Schedule, value: str) -> int:
-    """The most rows of `value` that one step produces: what a ring holds that is only stored from."""
-    index = rows.flow.values.index(value)
-    return max((step[index].length for segment in rows.segments for step in rows.steps(segment)), default=1)
 
 
 def block_schedule(network: Network, block: Block) -> Schedule:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dlfusion.graph.graph import Node
 from dlfusion.layers.layer import Features, Layer, Network, Read
+from dlfusion.ops.concat import Concat
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.window import IDENTITY
 from dlfusion.plan.plan import Block, Plan
@@ -128,6 +129,12 @@ class _Stager:
             need(layer.output, way.output_pads)
             for read, least in zip(layer.reads, way.input_pads, strict=True):
                 need(read.value, least)
+        outputs = {port.value for port in self._network.graph.outputs}
+        for layer in self._layers:
+            # With the padding of its inputs, a concatenation has room for layers that write straight into it.
+            if isinstance(layer.anchor.operator, Concat) and layer.output not in outputs:
+                for read in layer.reads:
+                    need(layer.output, pads[read.value])
         return pads
 
 

@@ -28,6 +28,16 @@ struct ConvShape {
   EpilogueSteps steps;
 };
 
+// Memory that will be needed soon: for each tap that it sums, a register block fetches `lines` cache lines of it into the
+// second-level cache. Spread that thinly, the fetches hide behind the arithmetic; hardware prefetchers do not see that far.
+struct Ahead {
+  const float* from;
+  int lines;
+};
+constexpr int LINE_FLOATS = 16;
+constexpr int MAXIMUM_AHEAD = 3;
+constexpr int STREAM_DISTANCE = 2048;  // floats; measured
+
 // A register block's way through the input and the weights.
 struct ConvWalk {
   const float* const* rows;  // one pointer for each kernel row that lies inside the input
@@ -40,6 +50,8 @@ struct ConvWalk {
   int last_lanes;            // channels of the last unit
   long row_skip;             // floats of weights passed over after each kernel row, and after each unit
   long unit_skip;
+  Ahead ahead[MAXIMUM_AHEAD];
+  int ahead_count;
 };
 
 // Sums P pixels of O units; neighbouring inputs lie PIXEL floats apart, neighbouring outputs OUTPUT_PIXEL floats.
@@ -47,6 +59,7 @@ template <int O, int P, int PIXEL, int OUTPUT_PIXEL, class E>
 __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const float* weights, const float* bias,
                                                    const typename E::Slots& slots, float* output, long output_stride,
                                                    int output_unit, long offset) {
+  long taps_done = 0;
   Vector sum[O][P];
   DLFUSION_UNROLL
   for (int o = 0; o < O; ++o) {
@@ -58,12 +71,21 @@ __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const f
     const long column = walk.column + unit * walk.unit_stride;
     for (int row = 0; row < walk.row_count; ++row) {
       const float* tap = walk.rows[row] + column;
-      for (int t = 0; t < walk.taps; ++t, tap += walk.tap_stride) {
+      for (int t = 0; t < walk.taps; ++t, tap += walk.tap_stride, ++taps_done) {
+        for (int i = 0; i < walk.ahead_count; ++i) {
+          const Ahead& ahead = walk.ahead[i];
+          const float* line = ahead.from + taps_done * ahead.lines * LINE_FLOATS;
+          for (int k = 0; k < ahead.lines; ++k) __builtin_prefetch(line + k * LINE_FLOATS, 0, 2);
+        }
         const float* end = tap + lanes;
         for (const float* x = tap; x != end; ++x) {
           Vector w[O];
           DLFUSION_UNROLL
-          for (int o = 0; o < O; ++o) w[o] = load(weights + o * LANES);
+          for (int o = 0; o < O; ++o) {
+            w[o] = load(weights + o * LANES);
+            // With one pixel, weights stream from memory faster than hardware prefetchers look ahead.
+            if constexpr (P == 1) __builtin_prefetch(weights + o * LANES + STREAM_DISTANCE, 0, 2);
+          }
           weights += O * LANES;
           DLFUSION_UNROLL
           for (int p = 0; p < P; ++p) {
@@ -134,10 +156,24 @@ struct ConvColumns {
   int stored_taps;    // taps that weights are stored for
 };
 
+// What to fetch while one output row is computed, each piece a contiguous run of floats.
+struct Soon {
+  const float* from[MAXIMUM_AHEAD];
+  long floats[MAXIMUM_AHEAD];
+  int count = 0;
+
+  DLFUSION_INLINE void add(const float* start, long size) {
+    from[count] = start;
+    floats[count] = size;
+    ++count;
+  }
+};
+
 // One output row of O units from `unit` on, in segments of P pixels or, where the width does not divide, P - 1.
 template <int O, int P, int SHORT, int PIXEL, int OUTPUT_PIXEL, class E>
 DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const ConvColumns& columns, const KernelRows& rows,
-                              const typename E::Slots& slots, const float* all_weights, int unit, float* output_row) {
+                              const typename E::Slots& slots, const float* all_weights, int unit, float* output_row,
+                              const Soon& soon) {
   const Rows& input = call.inputs[0];
   const UnitRange range = input_units(shape, call, unit, O);
   const long row_weights = static_cast<long>(columns.stored_taps) * LANES * LANES;  // of one output unit
@@ -160,8 +196,16 @@ DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Co
   float* to = output_row + unit * output_stride;
   const int segments = (columns.count + P - 1) / P;
   const int full = SHORT ? columns.count - segments * (P - 1) : segments;
+  const int taps = walk.units * walk.row_count * walk.taps;
+  walk.ahead_count = taps > 0 ? soon.count : 0;
+  for (int i = 0; i < walk.ahead_count; ++i) {
+    walk.ahead[i].lines = static_cast<int>((soon.floats[i] / LINE_FLOATS + segments * taps - 1) / (segments * taps));
+  }
   int column = 0;
   for (int segment = 0; segment < segments; ++segment) {
+    for (int i = 0; i < walk.ahead_count; ++i) {
+      walk.ahead[i].from = soon.from[i] + static_cast<long>(segment) * taps * walk.ahead[i].lines * LINE_FLOATS;
+    }
     walk.column = range.first * input.channel_stride - columns.origin + static_cast<long>(column) * PIXEL;
     const long offset = columns.first_offset + static_cast<long>(column) * OUTPUT_PIXEL;
     if (segment < full) {
@@ -182,6 +226,17 @@ DLFUSION_INLINE int tile_rows(const Rows& input, int row_stride) {
   return floats < TILE_FLOATS ? static_cast<int>(TILE_FLOATS / floats) : 1;
 }
 
+// Weights of one group of output units that the second-level cache holds beside those in use.
+constexpr long LARGEST_FETCH = 192 * 1024;
+
+// The last of the input rows that the next output row reads: the others are in the cache already.
+DLFUSION_INLINE void add_input_rows(Soon& soon, const ConvShape& shape, const Rows& input, int next_top) {
+  const int last = next_top + (shape.kernel_rows - 1) * shape.row_dilation;
+  for (int i = 0; i < 2 && i < shape.row_stride && i < shape.kernel_rows; ++i) {
+    if (last - i >= 0 && last - i < input.height) soon.add(input.row(last - i), input.row_stride);
+  }
+}
+
 // O x P: the register block. REST: the output units left over after groups of O (0: none). SHORT: 1 if some segments are
 // one pixel shorter, so that the width divides. STRIDE: of columns.
 template <int O, int P, int REST, int SHORT, int STRIDE, class E>
@@ -195,6 +250,8 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
   const float* weights = call.constants + shape.weights;
   const ConvColumns columns = {
       output.width, 0, shape.pad_left * LANES, shape.kernel_columns, shape.column_dilation * LANES, shape.kernel_columns};
+  const long group_weights =
+      static_cast<long>(shape.units) * shape.kernel_rows * shape.kernel_columns * LANES * LANES * O;
   const int tile = tile_rows(input, shape.row_stride);
   KernelRows rows;
   typename E::Slots slots;
@@ -204,12 +261,19 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
       const int unit = group * O;
       for (int row = from; row < to; ++row) {
         float* output_row = output.row(row);
-        find_kernel_rows(rows, input, row * shape.row_stride - shape.pad_top, shape.kernel_rows, shape.row_dilation);
+        const int top = row * shape.row_stride - shape.pad_top;
+        find_kernel_rows(rows, input, top, shape.kernel_rows, shape.row_dilation);
         E::at_row(slots, shape.steps, call, row);
+        Soon soon;
+        if (group + 1 < group_end && group_weights <= LARGEST_FETCH) {
+          const long share = group_weights / (to - from);
+          soon.add(weights + (group + 1) * group_weights + (row - from) * share, share);
+        }
+        if (group == group_begin && row + 1 < call.to) add_input_rows(soon, shape, input, top + shape.row_stride);
         if (group < groups) {
-          conv_row<O, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row);
+          conv_row<O, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
         } else if constexpr (REST != 0) {
-          conv_row<REST, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row);
+          conv_row<REST, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
         }
         clear_pads(output, output_row, unit, group < groups ? unit + O : unit + REST, LANES);
       }

@@ -40,7 +40,8 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     weights, bias = network.graph.parameters(layer.anchor)
     inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
     channels = Channels(inputs[1], outputs[1], conv.groups, isa.lanes, isa.lanes)
-    block = choose(channels.output_units, outputs[3], isa)
+    steps_per_output = channels.group_inputs * conv.kernel[0] * conv.kernel[1]
+    block = choose(channels.output_units, outputs[2], outputs[3], steps_per_output, isa)
     groups = channels.output_groups(block.units)
     section = Section()
     weights_offset = section.append_later(

@@ -13,6 +13,9 @@ from dlfusion.targets.cpu.kernels.packing import Channels, dense_weights
 from dlfusion.targets.cpu.kernels.planar_blocks import choose
 from dlfusion.targets.cpu.kernels.section import Section, initializer, round_up
 
+MAXIMUM_CHANNELS = 64
+"""With more on both sides, blocked tensors waste no lanes and read fewer cache lines."""
+
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     """One way for convolutions of column stride 1 with few taps."""
@@ -22,9 +25,8 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     weights, bias = network.graph.parameters(layer.anchor)
     inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
     channels = Channels(inputs[1], outputs[1], conv.groups, 1, 1)
-    # A group of outputs that crosses a group of the convolution would read more channels than it has weights for.
     taps = channels.group_inputs * conv.kernel[0] * conv.kernel[1]
-    if taps > MAXIMUM_TAPS or conv.groups > 1:
+    if taps > MAXIMUM_TAPS or conv.groups > 1 or min(inputs[1], outputs[1]) > MAXIMUM_CHANNELS:
         return ()
     chosen = choose(outputs[1], outputs[3], 1, taps, isa)
     if chosen is None:

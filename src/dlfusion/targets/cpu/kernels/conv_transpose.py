@@ -72,10 +72,10 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
     stride = operator.strides[1]
     channels = Channels(inputs[1], outputs[1], operator.groups, isa.lanes, isa.lanes)
     width = math.ceil(outputs[3] / stride)
-    block = register_blocks.choose(channels.output_units, width, isa)
     row_phases, column_phases = _axis_phases(operator, 0), _axis_phases(operator, 1)
     rows = max(len(phase.positions) for phase in row_phases)
     taps = max(len(phase.positions) for phase in column_phases)
+    block = register_blocks.choose(channels.output_units, outputs[2], width, channels.group_inputs * rows * taps, isa)
     kernel = _as_convolution(weights, operator.groups)
     packed = []
     for row_phase in row_phases:

@@ -50,7 +50,7 @@ def build(layer: Layer, graph: Graph, section: Section, lanes: int) -> EpilogueC
 
     An anchor that is itself pointwise becomes the first operation, applied to its first activation: a kernel for such
     layers only loads, applies the epilogue and stores. Operands are found in `Call::inputs` in the order of
-    `layer.reads`; they must have the layout of the output, except N x C x 1 x 1 operands, of either layout.
+    `layer.reads`; they must have the layout of the output.
 
     Returns:
         None if the chain is longer than a kernel holds: the layer must then be cut.

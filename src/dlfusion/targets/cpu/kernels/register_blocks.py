@@ -12,6 +12,10 @@ MULTIPLY_ADD_LATENCY = 4.0
 INSTRUCTIONS_PER_CYCLE = 5.0
 WEIGHT_BYTES_PER_CYCLE = 48.0
 
+GROUP_WEIGHT_BYTES = 768 * 1024
+CROWDED_FACTOR = 1.1
+"""The weights of a block's output units should leave room in the second-level cache for the next ones (measured)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RegisterBlock:
@@ -61,8 +65,11 @@ def step_cycles(units: int, pixels: int, isa: Isa) -> float:
     )
 
 
-def choose(output_units: int, width: int, isa: Isa) -> RegisterBlock:
-    """The fastest block for `output_units` vectors of output channels and rows of `width` columns."""
+def choose(output_units: int, height: int, width: int, steps: int, isa: Isa) -> RegisterBlock:
+    """The fastest block for `output_units` vectors of output channels and `height` rows of `width` columns.
+
+    `steps` is the number of lane steps that each output sums: input channels x kernel taps.
+    """
     best: tuple[float, int, RegisterBlock] | None = None
     for units, most in _MOST_PIXELS[isa.lanes].items():
         if units > output_units:
@@ -71,17 +78,16 @@ def choose(output_units: int, width: int, isa: Isa) -> RegisterBlock:
         pixels = math.ceil(width / segments)
         short = int(pixels * math.ceil(width / pixels) != width)
         block = RegisterBlock(units, pixels, output_units % units, short)
-        cost = _cost(block, output_units, width, isa)
+        cost = _row_cost(block, output_units, width, steps, isa)
+        reused = height * segments > 1
+        if reused and steps * units * isa.lanes * 4 > GROUP_WEIGHT_BYTES:
+            cost *= CROWDED_FACTOR
         # Between equals, fewer units: their weights need less bandwidth.
         if best is None or (cost, units) < best[:2]:
             best = (cost, units, block)
     if best is None:
         raise ValueError(f"no register block for {output_units} output vectors of {width} columns")
     return best[2]
-
-
-TYPICAL_STEPS = 256
-"""Lane steps that `choose` weighs a register block's fixed cost against: a 1x1 convolution of 256 channels."""
 
 
 def segment_cycles(steps: float, units: int, pixels: int, isa: Isa) -> float:
@@ -98,9 +104,9 @@ def row_cycles(block: RegisterBlock, steps: Sequence[float], width: int, isa: Is
     return cycles
 
 
-def _cost(block: RegisterBlock, output_units: int, width: int, isa: Isa) -> float:
+def _row_cost(block: RegisterBlock, output_units: int, width: int, steps: int, isa: Isa) -> float:
     return sum(
-        segment_cycles(TYPICAL_STEPS, units, pixels, isa)
+        segment_cycles(steps, units, pixels, isa)
         for _, units in block.groups(output_units)
         for pixels in block.segments(width)
     )
