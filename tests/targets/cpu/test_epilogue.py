@@ -20,7 +20,7 @@ from dlfusion.ops.tanh import Tanh
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernels import conv_blocked, conv_planar, epilogue
 from dlfusion.targets.cpu.kernels.section import Section
-from tests.targets.cpu.kernel_harness import Array, Case, Step, check, compile_library, run, single_layer
+from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer
 
 CHANNELS = 19
 SIZE = (5, 9)
@@ -62,10 +62,7 @@ def test_relative_accuracy(operator: Sigmoid | Tanh, scale: float) -> None:
     library = compile_library([lowered], AVX2)
     actual, _ = run(Case(made, lowered, scale=scale), library.case_0, AVX2)
     values = (np.random.default_rng(7).standard_normal((1, 16, 16, 100)) * scale).astype(np.float32).astype(np.float64)
-    if isinstance(operator, Tanh):
-        exact: Array = np.tanh(values)
-    else:
-        exact = 1 / (1 + np.exp(-np.clip(values, -87.3, 87.3)))
+    exact = np.tanh(values) if isinstance(operator, Tanh) else 1 / (1 + np.exp(-np.clip(values, -87.3, 87.3)))
     assert np.max(np.abs(actual - exact) / np.abs(exact)) < (1e-5 if scale > 10 else 4e-7)
 
 

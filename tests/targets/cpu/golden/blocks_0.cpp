@@ -6,13 +6,13 @@
 namespace dlfusion {
 
 // Block 0: 2 cores, a band of rows each, in steps of 2 rows.
-//   to blocked: 3x33x31 -> 3x33x31
+//   to planar: 3x33x31 -> 3x33x31
 //   Conv 3x3, Relu: 3x33x31 -> 32x33x31   [onnx/stem]
 //   MaxPool 3x3 s2: 32x33x31 -> 32x17x16
 // Ends here: the next layer's weights would not stay in the cache.
 void block_0(const Run& run, int core) {
-  static const ConvertShape image_to_blocked_shape = {};
-  static const ConvShape stem_shape = {3, 1, 1, 1, 16, 3, 16, 3, 32, 1, 0, 4608, {{{-1, -1, 0.0f, 0.0f}}}};
+  static const ConvertShape image_to_planar_shape = {};
+  static const PlanarShape stem_shape = {3, 1, 1, 1, 1, 3, 1, 3, 32, 3, 0, 864, {{{-1, -1, 0.0f, 0.0f}}}};
   static const PoolShape pool_shape = {3, 3, 2, 2, 1, 1, 1, 1, -1, -1, {{}}};
   static const Segment<3, 0> segments[] = {
     {0, 0, 8, {{0, 17}, {0, 16}, {0, 8}}, {{0, 0}}},
@@ -22,26 +22,26 @@ void block_0(const Run& run, int core) {
   for (int index = first_segment[core]; index < first_segment[core + 1]; ++index) {
     const Segment<3, 0>& segment = segments[index];
     const Rows image = {const_cast<float*>(run.inputs[0]), 31, 1023, 33, 33, 31, 3, 0, 0};  // 3x33x31, the model's input
-    const Rows image_blocked_0 = {run.scratch + 16, 528, 528, 6, 33, 31, 3, 1, 1};  // 3x33x31, a ring of 6 rows
-    const Rows stem_relu = {run.scratch + 3168, 992, 496, 5, 33, 31, 32, 0, 0};  // 32x33x31, a ring of 5 rows
+    const Rows image_planar_0 = {run.scratch + 4976, 144, 48, 6, 33, 31, 3, 1, 1};  // 3x33x31, a ring of 6 rows
+    const Rows stem_relu = {run.scratch + 0, 992, 496, 5, 33, 31, 32, 0, 0};  // 32x33x31, a ring of 5 rows
     const Rows pool_2 = {run.tensors + 16, 576, 288, 17, 17, 16, 32, 1, 1};  // 32x17x16
-    const Rows image_to_blocked_inputs[] = {image};
-    const Rows stem_inputs[] = {image_blocked_0};
+    const Rows image_to_planar_inputs[] = {image};
+    const Rows stem_inputs[] = {image_planar_0};
     const Rows pool_inputs[] = {stem_relu};
-    Progress image_to_blocked_rows(segment.layers[0]);
+    Progress image_to_planar_rows(segment.layers[0]);
     Progress stem_rows(segment.layers[1]);
     Progress pool_rows(segment.layers[2]);
     for (int clock = segment.start;; clock += 2) {
       const bool last = clock >= segment.end;
       const int pool_due = smaller(clock, pool_rows.end);
       const int stem_due = smaller(window_end(pool_due, 2, 1), stem_rows.end);
-      const int image_to_blocked_due = smaller(window_end(stem_due, 1, 1), image_to_blocked_rows.end);
-      if (image_to_blocked_rows.advance(image_to_blocked_due, last)) {
-        convert<Planar, Blocked>(
-            image_to_blocked_shape, {image_to_blocked_inputs, &image_blocked_0, nullptr, image_to_blocked_rows.from, image_to_blocked_rows.to, {0, 1}});
+      const int image_to_planar_due = smaller(window_end(stem_due, 1, 1), image_to_planar_rows.end);
+      if (image_to_planar_rows.advance(image_to_planar_due, last)) {
+        convert<Planar, Planar>(
+            image_to_planar_shape, {image_to_planar_inputs, &image_planar_0, nullptr, image_to_planar_rows.from, image_to_planar_rows.to, {0, 1}});
       }
       if (stem_rows.advance(stem_due, last)) {
-        conv_blocked<2, 11, 0, 1, 1, Epilogue<AtLeast>>(
+        conv_first<2, 11, 0, 1, 1, Epilogue<AtLeast>>(
             stem_shape, {stem_inputs, &stem_relu, run.weights + 0, stem_rows.from, stem_rows.to, {0, 1}});
       }
       if (pool_rows.advance(pool_due, last)) {
@@ -57,8 +57,8 @@ void block_0(const Run& run, int core) {
 //   Conv 3x3, Relu: 32x17x16 -> 48x17x16   [onnx/inner]
 //   Conv 3x3, Add: 48x17x16 + 32x17x16 -> 32x17x16   [onnx/outer]
 void block_1(const Run& run, int) {
-  static const ConvShape inner_shape = {3, 1, 1, 1, 16, 3, 16, 32, 48, 2, 0, 13824, {{{-1, -1, 0.0f, 0.0f}}}};
-  static const ConvShape outer_shape = {3, 1, 1, 1, 16, 3, 16, 48, 32, 3, 0, 13824, {{{1, -1, 0.0f, 0.0f}}}};
+  static const ConvShape inner_shape = {3, 1, 1, 1, 1, 3, 1, 32, 48, 2, 0, 13824, {{{-1, -1, 0.0f, 0.0f}}}};
+  static const ConvShape outer_shape = {3, 1, 1, 1, 1, 3, 1, 48, 32, 3, 0, 13824, {{{1, -1, 0.0f, 0.0f}}}};
   static const Segment<2, 0> segment = {0, 0, 17, {{0, 17}, {0, 17}}, {{0, 0}}};
   const Rows pool = {run.tensors + 16, 576, 288, 17, 17, 16, 32, 1, 1};  // 32x17x16
   const Rows inner_relu = {run.scratch + 16, 864, 288, 3, 17, 16, 48, 1, 1};  // 48x17x16, a ring of 3 rows
@@ -73,27 +73,33 @@ void block_1(const Run& run, int) {
     const int inner_due = smaller(window_end(outer_due, 1, 1), inner_rows.end);
     if (inner_rows.advance(inner_due, last)) {
       conv_blocked<3, 8, 0, 0, 1, Epilogue<AtLeast>>(
-          inner_shape, {inner_inputs, &inner_relu, run.weights + 4640, inner_rows.from, inner_rows.to, {0, 1}});
+          inner_shape, {inner_inputs, &inner_relu, run.weights + 896, inner_rows.from, inner_rows.to, {0, 1}});
     }
     if (outer_rows.advance(outer_due, last)) {
       conv_blocked<2, 8, 0, 0, 1, Epilogue<Add>>(
-          outer_shape, {outer_inputs, &sum, run.weights + 18512, outer_rows.from, outer_rows.to, {0, 1}});
+          outer_shape, {outer_inputs, &sum, run.weights + 14768, outer_rows.from, outer_rows.to, {0, 1}});
     }
     if (last) break;
   }
 }
 
 // Block 2: 2 cores, a range of output channels each.
+//   to planar: 32x17x16 -> 32x17x16
 //   Conv 1x1: 32x17x16 -> 20x17x16   [onnx/head]
 // Ends here: last layer.
 void block_2(const Run& run, int core) {
-  static const ConvShape head_shape = {1, 1, 1, 0, 0, 1, 16, 32, 20, 2, 0, 1024, {{}}};
-  static const Segment<1, 0> segment = {0, 17, 17, {{0, 17}}, {{0, 0}}};
+  static const ConvertShape sum_to_planar_shape = {};
+  static const PlanarShape head_shape = {1, 1, 1, 0, 0, 1, 1, 32, 20, 32, 0, 640, {{}}};
+  static const Segment<2, 0> segment = {0, 17, 17, {{0, 17}, {0, 17}}, {{0, 0}}};
   const Rows sum = {run.tensors + 9792, 512, 256, 17, 17, 16, 32, 0, 0};  // 32x17x16
-  const Rows head = {run.tensors + 0, 512, 256, 17, 17, 16, 20, 0, 0};  // 20x17x16
-  const Rows head_inputs[] = {sum};
-  conv_blocked<2, 8, 0, 0, 1, Epilogue<>>(
-      head_shape, {head_inputs, &head, run.weights + 32368, segment.layers[0].begin, segment.layers[0].end, {core, 2}});
+  const Rows sum_planar_2 = {run.scratch + 0, 512, 16, 17, 17, 16, 32, 0, 0};  // 32x17x16, a ring of 17 rows
+  const Rows head = {run.outputs[0], 16, 272, 17, 17, 16, 20, 0, 0};  // 20x17x16, the model's output
+  const Rows sum_to_planar_inputs[] = {sum};
+  const Rows head_inputs[] = {sum_planar_2};
+  convert<Blocked, Planar>(
+      sum_to_planar_shape, {sum_to_planar_inputs, &sum_planar_2, nullptr, segment.layers[0].begin, segment.layers[0].end, {0, 1}});
+  conv_planar<12, 1, 8, 0, Epilogue<>>(
+      head_shape, {head_inputs, &head, run.weights + 28624, segment.layers[1].begin, segment.layers[1].end, {core, 2}});
 }
 
 

@@ -164,7 +164,7 @@ struct Epilogue {
 
   // One slot for each operation; at least one, because arrays of length zero do not exist.
   struct Slots {
-    EpilogueSlot slot[STEPS > 0 ? STEPS : 1];
+    EpilogueSlot slot[STEPS > 0 ? STEPS : 1] = {};
   };
 
   template <class Layout>

@@ -66,9 +66,8 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         bias_offset,
         code.steps,
     )
-    missing_lanes = -inputs[1] % isa.lanes
     steps = [
-        conv.kernel[0] * conv.kernel[1] * (group.input_units * isa.lanes - missing_lanes * (group is groups[-1]))
+        conv.kernel[0] * conv.kernel[1] * (min(group.end_input * isa.lanes, inputs[1]) - group.first_input * isa.lanes)
         for group in groups
     ]
     parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {conv.strides[1]}, {code.type}"

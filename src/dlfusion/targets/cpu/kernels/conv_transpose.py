@@ -62,8 +62,35 @@ def _as_convolution(weights: Array, groups: int) -> Array:
     return np.ascontiguousarray(grouped).reshape(groups * outputs, inputs // groups, *kernel)
 
 
-def _axis_phases(operator: ConvTranspose, axis: int) -> tuple[Phase, ...]:
-    return phases(operator.kernel[axis], operator.strides[axis], operator.dilations[axis], operator.pads[axis])
+@dataclass(frozen=True, slots=True)
+class _Phases:
+    """The phases along both axes."""
+
+    rows: tuple[Phase, ...]
+    columns: tuple[Phase, ...]
+
+    @property
+    def most_rows(self) -> int:
+        """Kernel rows of the largest row phase."""
+        return max(len(phase.positions) for phase in self.rows)
+
+    @property
+    def most_columns(self) -> int:
+        """Kernel columns of the largest column phase."""
+        return max(len(phase.positions) for phase in self.columns)
+
+    @property
+    def mean_rows(self) -> float:
+        """Kernel rows that an output row meets on average."""
+        return sum(len(phase.positions) for phase in self.rows) / len(self.rows)
+
+
+def _phases(operator: ConvTranspose) -> _Phases:
+    along = [
+        phases(operator.kernel[axis], operator.strides[axis], operator.dilations[axis], operator.pads[axis])
+        for axis in (0, 1)
+    ]
+    return _Phases(along[0], along[1])
 
 
 def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -> Lowered | None:
@@ -72,19 +99,15 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
     stride = operator.strides[1]
     channels = Channels(inputs[1], outputs[1], operator.groups, isa.lanes, isa.lanes)
     width = math.ceil(outputs[3] / stride)
-    row_phases, column_phases = _axis_phases(operator, 0), _axis_phases(operator, 1)
-    rows = max(len(phase.positions) for phase in row_phases)
-    taps = max(len(phase.positions) for phase in column_phases)
+    found = _phases(operator)
+    rows, taps = found.most_rows, found.most_columns
     block = register_blocks.choose(channels.output_units, outputs[2], width, channels.group_inputs * rows * taps, isa)
     kernel = _as_convolution(weights, operator.groups)
-    packed = []
-    for row_phase in row_phases:
-        for column_phase in column_phases:
-            part = np.zeros((*kernel.shape[:2], rows, taps), np.float32)
-            picked = kernel[:, :, list(row_phase.positions)][:, :, :, list(column_phase.positions)]
-            part[:, :, : picked.shape[2], : picked.shape[3]] = picked
-            packed.append(np.empty(conv_blocked.packed_size(part, channels, block.units), np.float32))
-            conv_blocked.pack(part, channels, block.units, packed[-1])
+    packed = [
+        _pack_phase(kernel, row_phase, column_phase, (rows, taps), channels, block.units)
+        for row_phase in found.rows
+        for column_phase in found.columns
+    ]
     groups = channels.output_groups(block.units)
     section = Section()
     weights_offset = section.append(np.concatenate(packed))
@@ -107,16 +130,11 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
         bias_offset,
         code.steps,
     )
-    used_rows = sum(len(phase.positions) for phase in row_phases) / len(row_phases)
-    cycles = sum(
-        register_blocks.row_cycles(
-            block,
-            [used_rows * len(phase.positions) * group.input_units * isa.lanes for group in groups],
-            width,
-            isa,
-        )
-        for phase in column_phases
-    )
+    per_row = found.mean_rows * isa.lanes
+    cycles = 0.0
+    for phase in found.columns:
+        steps = [per_row * len(phase.positions) * group.input_units for group in groups]
+        cycles += register_blocks.row_cycles(block, steps, width, isa)
     output_pads = Pads(0, width * stride - outputs[3])
     operands = len(layer.reads) - 1
     parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {stride}, {code.type}"
@@ -128,10 +146,22 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
         input_layouts=(Layout.BLOCKED,) * (1 + operands),
         output_layout=Layout.BLOCKED,
         cycles=outputs[0] * outputs[2] * cycles,
-        input_pads=(_input_pads(column_phases, inputs[3], width), *[output_pads] * operands),
+        input_pads=(_input_pads(found.columns, inputs[3], width), *[output_pads] * operands),
         output_pads=output_pads,
         constants=section.finish(),
     )
+
+
+def _pack_phase(
+    kernel: Array, row_phase: Phase, column_phase: Phase, size: tuple[int, int], channels: Channels, units: int
+) -> Array:
+    """The weights of one phase as conv_blocked.hpp reads them, filled up with zeros to `size` rows x taps."""
+    part = np.zeros((*kernel.shape[:2], *size), np.float32)
+    picked = kernel[:, :, list(row_phase.positions)][:, :, :, list(column_phase.positions)]
+    part[:, :, : picked.shape[2], : picked.shape[3]] = picked
+    packed = np.empty(conv_blocked.packed_size(part, channels, units), np.float32)
+    conv_blocked.pack(part, channels, units, packed)
+    return packed
 
 
 def _input_pads(column_phases: tuple[Phase, ...], width: int, computed: int) -> Pads:
@@ -146,9 +176,9 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
     weights, bias = network.graph.parameters(layer.anchor)
     inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
     stride = operator.strides[1]
-    row_phases, column_phases = _axis_phases(operator, 0), _axis_phases(operator, 1)
-    rows = max(len(phase.positions) for phase in row_phases)
-    used = [phase for phase in column_phases if phase.positions]
+    found = _phases(operator)
+    rows = found.most_rows
+    used = [phase for phase in found.columns if phase.positions]
     first, last = min(phase.first for phase in used), max(phase.last for phase in used)
     taps = inputs[1] * rows * (last - first + 1)
     width = math.ceil(outputs[3] / stride)
@@ -159,8 +189,8 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
     block, cycles = chosen
     kernel = _as_convolution(weights, 1)
     packed = [
-        conv_planar.pack(_phase_weights(kernel, phase, rows, column_phases, first, last), channels, block.channels)
-        for phase in row_phases
+        conv_planar.pack(_phase_weights(kernel, phase, rows, found.columns, first, last), channels, block.channels)
+        for phase in found.rows
     ]
     section = Section()
     weights_offset = section.append(np.concatenate(packed))
@@ -183,7 +213,6 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
         bias_offset,
         code.steps,
     )
-    used_rows = sum(len(phase.positions) for phase in row_phases) / len(row_phases)
     computed = round_up(width, isa.lanes)
     output_pads = Pads(0, computed * stride - outputs[3])
     read = Pads(max(0, -first), max(0, computed - 1 + last - (inputs[3] - 1)))
@@ -196,7 +225,7 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
         shape=initializer(base, operator.kernel[0], packed[0].size),
         input_layouts=(Layout.PLANAR,) * (1 + operands),
         output_layout=Layout.PLANAR,
-        cycles=outputs[0] * outputs[2] * (cycles * used_rows / max(rows, 1) + 2.0 * taps),
+        cycles=outputs[0] * outputs[2] * (cycles * found.mean_rows / max(rows, 1) + 2.0 * taps),
         input_pads=(read, *[output_pads] * operands),
         output_pads=output_pads,
         constants=section.finish(),
