@@ -13,6 +13,7 @@ COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) g++ clang++,$(shell c
 # Without a C++ compiler the demo uses clang from the `ziglang` wheel.
 comma := ,
 DEMO_EXTRAS := bench$(if $(COMPILER),,$(comma)compiler)
+DEMO_READY := $(VENV)/.ready-demo$(if $(COMPILER),,-compiler)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench clean
@@ -20,7 +21,7 @@ DEMO_EXTRAS := bench$(if $(COMPILER),,$(comma)compiler)
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.ready-demo  ## Compile ResNet-50 to C++, check it against ONNX Runtime and time both
+demo: $(DEMO_READY)  ## Compile ResNet-50 to C++, check it against ONNX Runtime and time both
 	$(BIN)/python -m benchmarks.demo
 
 test: $(VENV)/.ready-dev  ## Run all tests on two processes
@@ -36,7 +37,7 @@ format: $(VENV)/.ready-dev  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.ready-demo  ## Measure the models of the README's table against ONNX Runtime
+bench: $(DEMO_READY)  ## Measure the models of the README's table against ONNX Runtime
 	$(BIN)/python -m benchmarks.table
 
 clean:  ## Remove the environment and everything that was made
@@ -48,7 +49,7 @@ $(BIN)/python:
 		|| { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/.ready-demo: pyproject.toml | $(BIN)/python
+$(DEMO_READY): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$(DEMO_EXTRAS)]'
 	touch $@
 

@@ -23,7 +23,7 @@ from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.targets.cpu.isa import AVX512, ISAS, Isa
 from dlfusion.targets.cpu.kernel import Lowered
-from dlfusion.targets.cpu.kernels import conv_blocked, conv_first, conv_planar, conv_transpose
+from dlfusion.targets.cpu.kernels import conv_blocked, conv_first, conv_planar, conv_transpose, depthwise
 from tests.targets.cpu.kernel_harness import Rows, Step, Tensor, aligned, compile_library, single_layer, supports
 
 COLD_BYTES = 24 << 20
@@ -129,6 +129,16 @@ def planar_layers() -> dict[str, Network]:
     }
 
 
+def depthwise_layers() -> dict[str, Network]:
+    """MobileNetV2's depthwise layers whose maps fit the second-level cache, and one whose maps do not."""
+    return {
+        "dw 3x3 192 @28": convolution(192, 192, (28, 28), 3, groups=192),
+        "dw 3x3 384 @14": convolution(384, 384, (14, 14), 3, groups=384),
+        "dw 3x3 s2 192 @28": convolution(192, 192, (28, 28), 3, 2, groups=192),
+        "dw 3x3 144 @56": convolution(144, 144, (56, 56), 3, groups=144),
+    }
+
+
 def transposed_layers() -> dict[str, Network]:
     """FSRCNN's last layer and a step up of U-Net."""
     last = ConvTranspose((9, 9), (2, 2), (4, 4, 4, 4), output_padding=(1, 1))
@@ -145,6 +155,7 @@ def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
         (first_layers(), conv_first),
         (planar_layers(), conv_planar),
         (transposed_layers(), conv_transpose),
+        (depthwise_layers(), depthwise),
     )
     found = []
     for networks, kernel in groups:

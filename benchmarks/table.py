@@ -13,7 +13,7 @@ from pathlib import Path
 import zoo
 from dlfusion.bench.compare import Options, compare
 from dlfusion.cli.console import guarded, output, progress
-from dlfusion.cli.options import available_cores
+from dlfusion.machine.host import usable_cores
 from dlfusion.report.comparisons import best_table, engine_table
 from dlfusion.report.record import Record
 from dlfusion.report.table import markdown, terminal
@@ -46,7 +46,7 @@ def main() -> None:
 def measure(names: Sequence[str], seconds: float) -> Record:
     """Build and compare the models one after another; writes each model's samples as soon as they are there."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    chosen = Options(cores=tuple(range(1, available_cores() + 1)), seconds=seconds)
+    chosen = Options(cores=tuple(range(1, usable_cores() + 1)), seconds=seconds)
     records = []
     with progress() as advance, tempfile.TemporaryDirectory(prefix="dlfusion-table-") as scratch:
         for name in names:

@@ -1,9 +1,9 @@
 """No plan changes the numbers, shown on whole models at full size: `python -m benchmarks.verify [MODEL...]`.
 
 Every model of the zoo and every model of the `onnx` package's light set is compiled under the strategies `baseline`,
-`fuse-all`, `fixed-block` and random legal plans, each with 1 and 2 cores. Outputs are compared with ONNX Runtime's, and
-those of the light set with the outputs stored beside them. The exit status is 1 if any differs by more than 1e-4 of the
-output's scale.
+`fuse-all`, `fixed-block` and random legal plans, each with 1 and 2 cores. Outputs are compared with ONNX Runtime's. The
+light set is checked twice: as it is, with the outputs stored beside it, and with random weights. The exit status is 1
+if any output differs by more than 1e-4 of its scale.
 """
 
 import argparse
@@ -11,12 +11,10 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import onnx
-from onnx import numpy_helper
+from onnx import ModelProto
 
 import zoo
 from dlfusion import driver
@@ -26,30 +24,51 @@ from dlfusion.layers.layer import Network
 from dlfusion.plan.legality import problems
 from dlfusion.plan.plan import Block, Partition, Plan
 from dlfusion.runtime.check import Verdict, compare
+from zoo import light
 
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+LIGHT_PREFIX = "light_"
 STRATEGIES = ("baseline", "fuse-all", "fixed-block")
 CORES = (1, 2)
 
 
 def model_names() -> tuple[str, ...]:
     """The zoo's models, then the light set's."""
-    return (*zoo.NAMES, *sorted(path.stem for path in LIGHT.glob("light_*.onnx")))
+    return (*zoo.NAMES, *(LIGHT_PREFIX + name for name in light.NAMES))
 
 
-def reference(name: str, folder: Path) -> tuple[Path, tuple[Array, ...] | None, tuple[Array, ...] | None]:
-    """The model's file (zoo models are written to `folder`), and stored inputs and outputs where it has them."""
+@dataclass(frozen=True)
+class Case:
+    """A model with inputs and the outputs that they must give."""
+
+    title: str
+    network: Network
+    inputs: tuple[Array, ...]
+    expected: tuple[Array, ...]
+
+
+def cases(name: str, folder: Path) -> Iterator[Case]:
+    """What to check of a model; the files of models that are built here are written to `folder`."""
     if name in zoo.NAMES:
-        path = folder / f"{name}.onnx"
-        path.write_bytes(zoo.build(name).SerializeToString())
-        return path, None, None
-    path = LIGHT / f"{name}.onnx"
-    (port,) = driver.import_model(path).graph.inputs
-    size = int(np.prod(port.array_shape))
-    # The inputs that belong to the stored outputs, as onnx.backend.test.runner makes them.
-    image = (np.arange(size).reshape(port.array_shape) / size).astype(np.float32)
-    stored = numpy_helper.to_array(onnx.load_tensor(LIGHT / f"{name}_output_0.pb"))
-    return path, (image,), (stored,)
+        yield _against_onnx_runtime(name, zoo.build(name), folder)
+        return
+    light_name = name.removeprefix(LIGHT_PREFIX)
+    yield Case(
+        f"{name}, stored",
+        driver.import_model(light.path(light_name)),
+        (light.stored_input(light_name),),
+        (light.stored_output(light_name),),
+    )
+    yield _against_onnx_runtime(f"{name}, random", light.randomized(light_name), folder)
+
+
+def _against_onnx_runtime(title: str, model: ModelProto, folder: Path) -> Case:
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    network = driver.import_model(path)
+    inputs = driver.random_inputs(network)
+    expected = onnx_runtime.outputs(path, network.graph.inputs, inputs)
+    path.unlink()
+    return Case(title, network, inputs, expected)
 
 
 def verify(
@@ -99,15 +118,11 @@ def main() -> None:
     failed = False
     with tempfile.TemporaryDirectory(prefix="dlfusion-verify-") as folder:
         for name in arguments.models or model_names():
-            path, inputs, stored = reference(name, Path(folder))
-            network = driver.import_model(path)
-            inputs = driver.random_inputs(network) if inputs is None else inputs
-            named = {port.name: array for port, array in zip(network.graph.inputs, inputs, strict=True)}
-            expected = onnx_runtime.session(path, cores=1)(named) if stored is None else stored
-            results = list(verify(network, inputs, expected, arguments.random_plans))
-            worst, verdict = max(results, key=lambda result: result[1].relative)
-            failed = failed or not verdict.passed
-            print(f"{name:22} {len(results)} plans, worst ({worst}): {verdict}", flush=True)
+            for case in cases(name, Path(folder)):
+                results = list(verify(case.network, case.inputs, case.expected, arguments.random_plans))
+                worst, verdict = max(results, key=lambda result: result[1].relative)
+                failed = failed or not verdict.passed
+                print(f"{case.title:28} {len(results)} plans, worst ({worst}): {verdict}", flush=True)
     sys.exit(failed)
 
 

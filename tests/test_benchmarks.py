@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 import zoo
+from benchmarks.demo import COMPARED, STRATEGY, fused_text
 from benchmarks.table import BEGIN, END, MODELS, README, write_table
+from dlfusion import driver
+from dlfusion.plan.plan import Block, Plan
 
 
 def test_only_the_text_between_the_marks_changes(tmp_path: Path) -> None:
@@ -29,3 +32,19 @@ def test_the_readme_has_the_marks_and_the_zoo_the_models() -> None:
     assert BEGIN in text
     assert END in text.partition(BEGIN)[2]
     assert set(MODELS) <= set(zoo.NAMES)
+
+
+def test_the_demo_compiles_fused_blocks_and_says_what_is_fused() -> None:
+    network = driver.import_model(zoo.build("resnet50", size=64, width_factor=0.05))
+    assert STRATEGY in COMPARED
+    plan = driver.make_plan(network, STRATEGY)
+    assert sum(len(block.layers) > 1 for block in plan.blocks) >= 15
+    fused = sum(len(block.layers) for block in plan.blocks if len(block.layers) > 1)
+    assert fused_text(plan).startswith(f"{fused} of {len(network.layers)} layers run in ")
+
+
+def test_fusion_in_words() -> None:
+    blocks = (Block(0, 2, 1), Block(3, 3, 1), Block(4, 5, 1))
+    assert fused_text(Plan("", "", "", blocks)) == "5 of 6 layers run in 2 fused blocks of 2 to 3 layers, 1 alone"
+    alone = tuple(Block(index, index, 1) for index in range(4))
+    assert fused_text(Plan("", "", "", alone)) == "nothing is fused; each of the 4 layers is a block of its own"

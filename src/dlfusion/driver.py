@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dlfusion.errors import InputError, PlanError, VerificationError
+from dlfusion.errors import InputError, PlanError, PlanWarning, VerificationError
 from dlfusion.graph.graph import Array, Port
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
@@ -126,19 +127,21 @@ def make_plan(
     """The plan that a strategy makes for this machine; `cores` limits how many it may use (default: all).
 
     Raises:
-        PlanError: there is no such strategy, or it cannot make a legal plan.
+        PlanError: there is no such strategy, or `cores` is less than 1.
     """
     machine = machine or host()
-    plan = find_strategy(strategy).plan(network, machine, cores or machine.cores)
+    if cores is not None and cores < 1:
+        raise PlanError(f"A plan needs at least 1 core, not {cores}.")
+    plan = find_strategy(strategy).plan(network, machine, machine.cores if cores is None else cores)
     legality.check(network, plan)
     return plan
 
 
 def read_plan(network: Network, path: str | os.PathLike[str]) -> Plan:
-    """A plan from a JSON file, checked against the network.
+    """A plan from a JSON file; if it was made on another machine, a `PlanWarning` names the difference.
 
     Raises:
-        PlanError: the file cannot be read, was made for another graph, or is illegal for this one.
+        PlanError: the file cannot be read or is malformed, was made for another graph, or is illegal for this one.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -146,6 +149,9 @@ def read_plan(network: Network, path: str | os.PathLike[str]) -> Plan:
         raise PlanError(f"cannot read the plan {path}: {error}") from error
     plan = Plan.from_json(text)
     legality.check(network, plan)
+    message = plan.machine_warning(host().fingerprint)
+    if message is not None:
+        warnings.warn(f"{path}: {message}", PlanWarning, stacklevel=2)
     return plan
 
 

@@ -31,3 +31,7 @@ class BuildError(DlfusionError):
 
 class VerificationError(DlfusionError):
     """The compiled program's result differs from the reference."""
+
+
+class PlanWarning(UserWarning):
+    """A plan is legal, but was made for another machine."""

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from dlfusion.bench import onnx_runtime
+from dlfusion.cli.console import EXIT_USER_ERROR
 from dlfusion.cli.inputs import IMAGENET_DEVIATION, IMAGENET_MEAN, image_array
 from dlfusion.errors import InputError
 from tests.cli.conftest import CLASSES
 from tests.cli.invoke import invoke, invoke_json
+from tests.support.compilers import shell_call
 
 
 def test_compile_writes_a_complete_folder(compiled: Path) -> None:
@@ -104,6 +106,44 @@ def test_explain_agrees_with_the_saved_plan_and_markdown(model: Path, tmp_path: 
     assert len([line for line in table if line.startswith("|")]) == 2 + len(document["rows"])
 
 
+def test_explain_shows_what_an_edit_of_a_plan_changes(model: Path, tmp_path: Path) -> None:
+    plan_file = tmp_path / "plan.json"
+    before = invoke_json("explain", model, "--strategy", "baseline", "--save-plan", plan_file)
+    plan = json.loads(plan_file.read_text())
+    # As by hand: two blocks joined to one on two cores; what need not be said is left out.
+    plan |= {"strategy": "by hand", "blocks": [{"first": 0, "last": 1, "cores": 2}, plan["blocks"][2]]}
+    plan_file.write_text(json.dumps(plan, indent=4))
+    after = invoke_json("explain", model, "--plan", plan_file)
+    assert after["strategy"] == "by hand"
+    assert [(row["first"], row["last"], row["cores"]) for row in after["rows"]] == [(0, 1, 2), (2, 2, 1)]
+    assert after["rows"][0]["layers"] == [*before["rows"][0]["layers"], *before["rows"][1]["layers"]]
+    assert after["rows"][0]["recompute"] > 0
+    assert after["traffic_bytes"] < before["traffic_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"last": 2}, "layer 2 (pool: GlobalAveragePool) reads its whole input"),
+        ({"last": 0}, "block 1: starts at layer 2, but the next layer in order is 1"),
+        ({"cores": 99}, "99 cores cannot share 9 rows"),
+        ({"step": 4}, "unknown step; the fields are first, last, cores, partition, step_rows"),
+        ({"algorithms": [[1, "winograd"]]}, "algorithm winograd is given for layer 1, but the target offers none"),
+    ],
+)
+def test_explain_refuses_an_illegal_edit_with_the_reason(
+    model: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    plan_file = tmp_path / "plan.json"
+    invoke_json("explain", model, "--strategy", "baseline", "--save-plan", plan_file)
+    plan = json.loads(plan_file.read_text())
+    plan["blocks"] = [{"first": 0, "last": 1, "cores": 1} | change, plan["blocks"][2]]
+    plan_file.write_text(json.dumps(plan))
+    result = invoke("explain", model, "--plan", plan_file)
+    assert result.exit_code == EXIT_USER_ERROR
+    assert message in " ".join(result.stderr.split())
+
+
 def test_an_edited_plan_is_what_gets_compiled(model: Path, image: Path, compiled: Path, tmp_path: Path) -> None:
     plan_file = tmp_path / "plan.json"
     invoke("explain", model, "--strategy", "baseline", "--cores", "1", "--save-plan", plan_file)
@@ -133,6 +173,11 @@ def test_bench_compares_in_one_record(model: Path, tmp_path: Path) -> None:
     assert min(raw) == ours["minimum_seconds"]
 
 
+def hear_ctrl_c() -> None:
+    """For a new process: what is started in the background of a shell script ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_compile_leaves_nothing(model: Path, tmp_path: Path, number: signal.Signals) -> None:
     """The compiler hangs, the user gives up: the right status, no folder, no compiler left running."""
@@ -141,14 +186,16 @@ def test_interrupted_compile_leaves_nothing(model: Path, tmp_path: Path, number:
     compiler.write_text(
         "#!/bin/sh\n"
         f'case "$*" in *blocks*) echo $$ > {pid_file}; touch {started}; exec sleep 60;; esac\n'
-        'exec g++ "$@"\n'
+        f"{shell_call()}\n"
     )
     compiler.chmod(0o755)
     target = tmp_path / "out" / "model"
     target.parent.mkdir()
     environment = os.environ | {"CXX": str(compiler), "DLFUSION_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "dlfusion.cli", "compile", str(model), "-o", str(target)]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    ) as process:
         deadline = time.monotonic() + 60
         while not started.exists() and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.02)

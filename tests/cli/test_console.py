@@ -1,6 +1,7 @@
 """Progress: one line a stage where nobody watches, bars that end when the next stage begins, silence for machines."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
@@ -31,6 +32,11 @@ def test_a_new_stage_ends_the_one_before() -> None:
     advance("import", 0, 1)
     advance("build", 3, 9)
     assert [(task.description, task.completed) for task in bars.tasks] == [("import", 1), ("build", 3)]
+
+
+def test_json_has_null_for_what_json_cannot_say(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"scores": [1.5, float("nan")], "range": (float("inf"), 2)})
+    assert json.loads(capsys.readouterr().out) == {"scores": [1.5, None], "range": [None, 2]}
 
 
 def test_json_is_one_document_with_readable_names(capsys: pytest.CaptureFixture[str]) -> None:

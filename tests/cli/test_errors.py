@@ -109,6 +109,19 @@ def test_wrong_input_shape_gives_both(compiled: Path, tmp_path: Path) -> None:
     assert "1 x 3 x 17 x 19" in message
 
 
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.jpg"])
+def test_input_of_other_content_is_named_without_unsafe_advice(compiled: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("hello")
+    message = refused("run", compiled, "--input", tmp_path / name)
+    assert name in message
+    assert "pickle" not in message
+
+
+def test_labels_that_are_no_utf_8(compiled: Path, image: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")
+    assert "save it as UTF-8" in refused("run", compiled, "--input", image, "--labels", tmp_path / "labels.txt")
+
+
 def test_folder_that_is_no_compiled_model(tmp_path: Path, image: Path) -> None:
     assert "dlfusion compile" in refused("run", tmp_path, "--input", image)
 

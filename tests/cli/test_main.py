@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
+from typer.models import OptionInfo
 
+from dlfusion import driver
+from dlfusion.cli import options
 from dlfusion.cli.main import COMMANDS
+from dlfusion.search import strategy_names
 from tests.cli.invoke import invoke, invoke_json
 
 HEAVY = ("numpy", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "PIL", "dlfusion.driver")
@@ -27,6 +32,13 @@ def test_help_imports_nothing_heavy() -> None:
     text = f"import sys\nimport dlfusion.cli.main\nprint([name for name in {HEAVY!r} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.strip() == "[]"
+
+
+def test_the_strategy_option_names_all_strategies_and_the_default_of_the_api() -> None:
+    # Stated twice, since finding strategies and the driver both import NumPy, for which help does not wait.
+    (option,) = (entry for entry in get_args(options.Strategy) if isinstance(entry, OptionInfo))
+    assert options.DEFAULT_STRATEGY == driver.DEFAULT_STRATEGY
+    assert all(name in str(option.help) for name in strategy_names())
 
 
 def test_module_is_the_program() -> None:

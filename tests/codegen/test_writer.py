@@ -3,6 +3,7 @@ from pathlib import Path
 
 from dlfusion.codegen.names import NameTable
 from dlfusion.codegen.writer import Writer, comment, string_literal
+from tests.support.compilers import cxx
 
 
 def test_blocks_indent_what_they_hold() -> None:
@@ -13,6 +14,17 @@ def test_blocks_indent_what_they_hold() -> None:
             out.lines("1,", "2,")
         out.line()
     assert out.text() == "void f() {\n  a();\n  static const int x[] = {\n    1,\n    2,\n  };\n\n}\n"
+
+
+def test_long_statements_are_broken_at_spaces() -> None:
+    out = Writer()
+    with out.block("void f()"):
+        out.wrapped("short();")
+        out.wrapped("    f(" + ", ".join(f"argument_{number}" for number in range(20)) + ");")
+    lines = out.text().splitlines()
+    assert lines[1] == "  short();"
+    assert [line[:7] for line in lines[2:-1]] == ["      f", "      a", "      a"]
+    assert max(map(len, lines)) <= 120
 
 
 def test_comments_stay_on_their_line() -> None:
@@ -29,7 +41,7 @@ def test_string_literals_survive_the_compiler(tmp_path: Path) -> None:
         "int main() { for (const char* name : names) { std::fputs(name, stdout); std::putchar(0); } }\n"
     )
     binary = tmp_path / "main"
-    subprocess.run(["g++", "-std=c++17", "-Wall", "-Werror", source, "-o", binary], check=True)
+    subprocess.run([*cxx(), "-std=c++17", "-Wall", "-Werror", source, "-o", binary], check=True)
     assert subprocess.run([binary], capture_output=True, check=True).stdout == b"".join(
         n.encode() + b"\0" for n in names
     )

@@ -78,7 +78,7 @@ def test_open_dimensions() -> None:
     model = conv_model("batch", 3, "height", 8)
     with pytest.raises(ModelError, match="input x has open dimensions: it is batch x 3 x height x 8") as caught:
         load(model)
-    assert "--shape x=1,3,1,8" in str(caught.value)
+    assert "--shape x=1,3,224,8" in str(caught.value)
     assert load(model, {"x": (2, 3, 9, 8)}).outputs[0].array_shape == (2, 4, 7, 6)
     assert_matches_onnx_runtime(model, {"x": (2, 3, 9, 8)})
 
@@ -87,6 +87,14 @@ def test_open_dimensions() -> None:
 def test_shapes_that_do_not_fit(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"input x is batch x 3 x height x 8; the shape .* does not fit it"):
         load(conv_model("batch", 3, "height", 8), {"x": shape})
+
+
+def test_sizes_that_are_no_integers() -> None:
+    sizes: Any = (1, 3, 8.5, 8)
+    with pytest.raises(ModelError, match=r"the shape 1,3,8\.5,8 does not fit it\. Give as many sizes"):
+        load(conv_model("batch", 3, "height", 8), {"x": sizes})
+    sizes = np.array([1, 3, 8, 8])
+    assert load(conv_model("batch", 3, "height", 8), {"x": sizes}).inputs[0].array_shape == (1, 3, 8, 8)
 
 
 def test_shape_of_unknown_input() -> None:
@@ -137,6 +145,7 @@ def test_all_unsupported_nodes_are_listed() -> None:
         "  Pad third: mode is reflect; only constant is supported",
         "  Fancy fourth: the operator of domain com.example is not supported",
         "  Gelu fifth: the operator of domain com.microsoft is not supported",
+        "`dlfusion ops` lists what is; change the model, or export it without these.",
     ]
 
 
@@ -212,6 +221,28 @@ def test_attributes_that_no_model_may_have(attributes: dict[str, Any], message: 
     node = helper.make_node("Conv", ["x", "w"], ["y"], name="here", **attributes)
     with pytest.raises(ModelError, match=f"Conv here is inconsistent: .*{message}"):
         load(make_model([node], X, constants={"w": weights(4, 4, 1, 1)}))
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "axes"),
+    [
+        ("Concat", {"axis": 4}, None),
+        ("Concat", {"axis": -5}, None),
+        ("Flatten", {"axis": 5}, None),
+        ("Softmax", {"axis": 4}, None),
+        ("Unsqueeze", {}, [6]),
+        ("ReduceMax", {"axes": [2, 7]}, None),
+    ],
+)
+def test_axes_that_do_not_exist(operator: str, attributes: dict[str, Any], axes: list[int] | None) -> None:
+    inputs, constants = ["x", "x"] if operator == "Concat" else ["x"], {}
+    if axes is not None:
+        inputs, constants = ["x", "axes"], {"axes": np.array(axes, np.int64)}
+    node = helper.make_node(operator, inputs, ["y"], name="here", **attributes)
+    with pytest.raises(
+        ModelError, match=rf"{operator} here is inconsistent: axis -?\d does not exist: there are \d axes"
+    ):
+        load(make_model([node], X, constants=constants))
 
 
 def test_value_that_nothing_defines() -> None:

@@ -31,6 +31,8 @@ def test_mistakes_are_refused_by_name() -> None:
     builder = GraphBuilder("tiny")
     builder.input("x", (1, 3, 8, 8))
     builder.input("z", (1, 3, 8, 7))
+    with pytest.raises(ValueError, match=r"input empty: it is \(1, 0, 8, 8\), but every size must be at least 1"):
+        builder.input("empty", (1, 0, 8, 8))
     with pytest.raises(ValueError, match="tiny has no outputs"):
         builder.build()
     with pytest.raises(ValueError, match="tiny already has a value 'x'"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dlfusion.machine import Machine, host
-from dlfusion.machine.host import read_machine, usable_cores
+from dlfusion.machine.host import read_machine, usable_cores, usable_cpus
 
 
 def write(path: Path, text: str) -> None:
@@ -50,6 +50,16 @@ def test_fingerprint_names_what_plans_depend_on() -> None:
 
 def test_the_host_has_as_many_cores_as_this_process_may_use() -> None:
     assert host() == host()
-    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        assert usable_cores() <= len(os.sched_getaffinity(0))
+    assert host().cores == usable_cores() == len(usable_cpus()) >= 1
+    assert set(usable_cpus()) <= os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cpus"), [("200000 100000", (3, 4)), ("50000 100000", (3,)), ("max 100000", (3, 4, 5, 7))]
+)
+def test_a_quota_leaves_fewer_cores_than_the_process_may_run_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {7, 3, 5, 4})
+    write(root / "sys/fs/cgroup/cpu.max", quota)
+    assert usable_cpus(root) == cpus

@@ -76,3 +76,5 @@ def test_attributes_and_shapes_that_do_not_fit_are_refused_with_numbers() -> Non
         Conv((3, 3)).output_shape([(1, 4, 2, 9)], [(4, 4, 3, 3), (4,)])
     with pytest.raises(ValueError, match="needs 1 activations and 2 constants, but has 2 and 1"):
         Conv((3, 3)).output_shape([(1, 4, 9, 9)] * 2, [(4, 4, 3, 3)])
+    with pytest.raises(ValueError, match=r"weights with sizes of at least 1, but they are \(0, 4, 3, 3\)"):
+        Conv((3, 3)).output_shape([(1, 4, 9, 9)], [(0, 4, 3, 3), (0,)])

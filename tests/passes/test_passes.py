@@ -16,6 +16,9 @@ from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.gemm import Gemm
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.reshape import Reshape
@@ -195,3 +198,50 @@ def test_unread_nodes_and_their_weights_go() -> None:
     graph = cleaned(builder, builder.node(Clip(0, 1), [source]))
     assert operators(graph) == [Clip(0, 1)]
     assert not graph.constants
+
+
+WHOLE_MAP: list[tuple[Operator, Operator]] = [
+    (AveragePool((5, 7)), GlobalAveragePool()),
+    (AveragePool((5, 7), (5, 7), count_include_pad=True), GlobalAveragePool()),
+    (AveragePool((7, 9), (2, 2), (1, 1, 1, 1)), GlobalAveragePool()),
+    (AveragePool((6, 8), (4, 4), excess=(1, 1)), GlobalAveragePool()),
+    (MaxPool((5, 7)), GlobalMaxPool()),
+    (MaxPool((7, 9), (3, 3), (2, 1, 0, 1)), GlobalMaxPool()),
+]
+
+
+@pytest.mark.parametrize(("pool", "expected"), WHOLE_MAP)
+def test_pool_of_the_whole_map_becomes_global(pool: Operator, expected: Operator) -> None:
+    builder = GraphBuilder("test")
+    value = builder.node(pool, [builder.input("x", (2, 3, 5, 7))], origins=("pool",))
+    graph = cleaned(builder, value)
+    assert operators(graph) == [expected]
+    assert graph.nodes[0].origins == ("pool",)
+
+
+PARTIAL: list[Operator] = [
+    AveragePool((5, 6)),
+    AveragePool((4, 6), (2, 2)),
+    # The padding counts, as many elements as the map or more.
+    AveragePool((7, 9), (2, 2), (1, 1, 1, 1), count_include_pad=True),
+    AveragePool((5, 7), (5, 7), (1, 0, 0, 0), count_include_pad=True),
+    # Covers the whole map, but with two windows.
+    AveragePool((6, 7), (1, 1), (1, 0, 1, 0)),
+    MaxPool((6, 7), (1, 1), (1, 0, 1, 0)),
+    # Spans the whole map, but skips elements.
+    MaxPool((3, 4), dilations=(2, 2)),
+    MaxPool((5, 6), (5, 6)),
+]
+
+
+@pytest.mark.parametrize("pool", PARTIAL)
+def test_pool_that_leaves_out_or_repeats_or_dilutes_elements_stays(pool: Operator) -> None:
+    builder = GraphBuilder("test")
+    value = builder.node(pool, [builder.input("x", (2, 3, 5, 7))])
+    assert operators(cleaned(builder, value)) == [pool]
+
+
+def test_pool_of_a_single_element_keeps_streaming() -> None:
+    builder = GraphBuilder("test")
+    value = builder.node(MaxPool((1, 1)), [builder.input("x", (2, 3, 1, 1))])
+    assert operators(cleaned(builder, value)) == [MaxPool((1, 1))]

@@ -61,6 +61,7 @@ def block_with(**fields: object) -> dict[str, Any]:
         (block_with(cores="two"), '`cores` must be of type int, found "two"'),
         (block_with(steps=3), "In block 0: unknown steps"),
         (block_with(partition="columns"), "partition `columns` is none of rows, channels"),
+        (block_with(reason="half \ud800"), "In block 0: `reason` has half of a surrogate pair"),
         (block_with(algorithms=[[1]]), "must be \\[layer index, name\\], found \\[1\\]"),
         (block_with(algorithms=[[True, "direct"]]), "must be \\[layer index, name\\]"),
     ],
@@ -68,6 +69,12 @@ def block_with(**fields: object) -> dict[str, Any]:
 def test_malformed_plans_are_refused_with_the_place(document: object, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         Plan.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"version": ' + "1" * 5000 + "}"])
+def test_json_beyond_the_limits_of_python(text: str) -> None:
+    with pytest.raises(PlanError, match="not valid JSON"):
+        Plan.from_json(text)
 
 
 def test_text_that_is_no_json() -> None:

@@ -57,7 +57,10 @@ def test_table_shows_times_only_where_they_were_measured(network: Network) -> No
     assert "ms" not in [column.heading for column in untimed.columns]
     row = dict(zip([column.heading for column in timed.columns], timed.rows[0], strict=True))
     assert (row["ms"], row["cores"], row["step"], row["why it ends"]) == ("12.50", "2", "4", "the model ends")
+    assert row["layers"].startswith("0-6: Conv 3x3 + Relu, ")
     assert "more" in row["layers"]
+    alone = plan_of(network, *(Block(i, i, cores=1) for i in range(len(network.layers))))
+    assert block_table(summarize(network, alone)).rows[2][1] == "2: MaxPool 2x2 s2"
 
 
 def test_times_for_other_blocks_are_refused(network: Network) -> None:

@@ -44,4 +44,10 @@ def test_best_table_shows_the_fastest_strategy() -> None:
 
 def test_memory_that_was_not_measured_is_left_empty() -> None:
     bare = Comparison("m", 1, (Engine(PEER, (1.0,)), Engine("baseline", (1.0,))), {})
-    assert best_table(Record("m", {}, 1.0, (bare,))).rows[0][-2:] == ("", "")
+    record = Record("m", {}, 1.0, (bare,))
+    assert best_table(record).rows[0][-2:] == ("", "")
+    table = engine_table(record)
+    assert "memory" not in [column.heading for column in table.columns]
+    assert not any("Memory" in note for note in table.notes)
+    partly = Record("m", {}, 1.0, (bare, COMPARISON))
+    assert [row[6] for row in engine_table(partly).rows[:4]] == ["", "", "8.0 MiB", "4.0 MiB"]

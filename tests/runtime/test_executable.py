@@ -202,7 +202,10 @@ def test_folders_that_are_no_models_are_refused(tiny_folder: Path, tmp_path: Pat
         Executable.load(tmp_path)
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder, folder)
-    (folder / "model.so").write_bytes(b"no library")
+    (folder / "model.so").write_bytes((tiny_folder / "model.so").read_bytes()[:3000])  # opened, it ends the process
+    with pytest.raises(BuildError, match=r"cannot load .*model\.so: it has 3000 bytes, but model\.json states \d+"):
+        Executable.load(folder)
+    (folder / "model.so").write_bytes(b"?" * (tiny_folder / "model.so").stat().st_size)
     with pytest.raises(BuildError, match=r"cannot load .*model\.so"):
         Executable.load(folder)
     (folder / "model.json").write_text("{")

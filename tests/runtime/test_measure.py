@@ -20,7 +20,7 @@ def test_candidates_take_turns_and_all_samples_are_kept() -> None:
     calls: list[str] = []
     candidates = {"short": sleeper("short", 0.01, calls), "long": sleeper("long", 0.03, calls)}
     settings = {name: Setting("a machine", "a compiler", (name,)) for name in candidates}
-    result = interleave(candidates, seconds=0.25, warmup=1, settings=settings)
+    result = interleave(candidates, seconds=0.6, warmup=1, settings=settings)
 
     slices = [name for index, name in enumerate(calls) if index == 0 or calls[index - 1] != name]
     assert slices.count("short") >= 3

@@ -1,5 +1,6 @@
 """Finding a compiler: the order, the trial, and what is said when there is none."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.toolchain import error_tail, find_compiler
 from tests.runtime.conftest import CountingCompiler
 from tests.runtime.tiny_program import expected, tiny_program
+from tests.support.compilers import cxx
 
 
 def test_a_compiler_is_tried_out_once(counting_compiler: CountingCompiler, tmp_path: Path) -> None:
@@ -33,6 +35,10 @@ def test_the_chosen_compiler_is_not_replaced_by_another(script: Callable[[str, s
         find_compiler(cache, {"CXX": str(broken)})
     with pytest.raises(BuildError, match=r"CXX=no-such-compiler: not installed"):
         find_compiler(cache, {"CXX": "no-such-compiler"})
+    with pytest.raises(BuildError, match=r"CXX is no command: \"g\+\+ 'half\": No closing quotation(.|\n)*unset it"):
+        find_compiler(cache, {"CXX": "g++ 'half"})
+    with pytest.raises(BuildError, match=r"CXX=echo: it is no compiler: (.|\n)*wrote no trial\.o"):
+        find_compiler(cache, {"CXX": "echo"})
     silent = script("silent", "exit 3")
     with pytest.raises(BuildError, match=r"--version` ended with status 3"):
         find_compiler(cache, {"CXX": str(silent)})
@@ -42,9 +48,9 @@ def test_a_broken_compiler_that_nobody_chose_is_passed_over(
     script: Callable[[str, str], Path], cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = script("broken", "exit 1")
-    candidates = [toolchain._Candidate("first", (str(broken),)), toolchain._Candidate("second", ("g++",))]
+    candidates = [toolchain._Candidate("first", (str(broken),)), toolchain._Candidate("second", cxx())]
     monkeypatch.setattr(toolchain, "_candidates", lambda environment: candidates)
-    assert find_compiler(cache, {}).description.startswith("g++")
+    assert find_compiler(cache, {}).command[0] == shutil.which(cxx()[0])
 
 
 def test_without_any_compiler_the_message_says_what_to_install(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit
+from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit, weights_digest
 
 INCLUDE_FOLDER = Path(__file__).parents[2] / "src" / "dlfusion" / "targets" / "cpu" / "include"
 HEADER_NAMES = ("runtime.hpp", "thread_pool.hpp", "cpu_features.hpp", "memory.hpp", "sha256.hpp", "dlfusion.h")
@@ -71,6 +71,7 @@ def tiny_program(
         units=(),
         headers={},
         weights=weights,
+        weights_sha256=weights_digest(weights),
     )
     library = read_headers(INCLUDE_FOLDER)
     headers = {name: library[name] for name in HEADER_NAMES}
@@ -89,6 +90,7 @@ def tiny_program(
         units=units,
         headers=headers,
         weights=weights,
+        weights_sha256=program.weights_sha256,
         documents={"plan.json": "{}\n"},
     )
 

@@ -1,11 +1,10 @@
 """Comparing strategies with ONNX Runtime: compile here, then time everything in turns in one pinned child process."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,11 @@ from dlfusion import driver
 from dlfusion.bench import onnx_runtime
 from dlfusion.errors import DlfusionError, InputError, VerificationError
 from dlfusion.layers.layer import Network
-from dlfusion.machine import host
+from dlfusion.machine.host import host, usable_cpus
 from dlfusion.report.record import PEER, Comparison, Engine, Record
 from dlfusion.runtime.check import TOLERANCE
 
 Shapes = Mapping[str, tuple[int, ...]]
-ProgressCallback = Callable[[str, int, int], None]
 
 STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block")
 
@@ -43,7 +41,7 @@ class _Artefact:
     build_seconds: float
 
 
-def compare(models: Sequence[Path], chosen: Options, progress: ProgressCallback | None = None) -> Record:
+def compare(models: Sequence[Path], chosen: Options, progress: driver.ProgressCallback | None = None) -> Record:
     """Measure each model on each core count.
 
     Raises:
@@ -51,7 +49,7 @@ def compare(models: Sequence[Path], chosen: Options, progress: ProgressCallback 
         InputError: more cores are asked for than this process may use.
         VerificationError: a compiled model computes something else than ONNX Runtime; its time would mean nothing.
     """
-    available = available_cpus()
+    available = usable_cpus()
     for cores in chosen.cores:
         if cores > len(available):
             raise InputError(f"--cores {cores} is more than the {len(available)} cores that this process may use")
@@ -64,17 +62,10 @@ def compare(models: Sequence[Path], chosen: Options, progress: ProgressCallback 
     return Record(host().fingerprint, {"onnxruntime": peer_version}, chosen.seconds, tuple(comparisons))
 
 
-def available_cpus() -> tuple[int, ...]:
-    """The numbers of the CPUs that this process may use, ascending."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
-
-
 class _Stages:
     """Tells the caller which of one comparison's stages is under way."""
 
-    def __init__(self, title: str, progress: ProgressCallback | None) -> None:
+    def __init__(self, title: str, progress: driver.ProgressCallback | None) -> None:
         self._title = title
         self._progress = progress
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dlfusion.errors import DlfusionError, InputError
-from dlfusion.runtime.executable import Array
+from dlfusion.graph.graph import Array
 
 
 class NamedPort(Protocol):

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from dlfusion.bench import onnx_runtime
+from dlfusion.graph.graph import Array
 from dlfusion.report.record import PEER
 from dlfusion.runtime import memory as resident
 from dlfusion.runtime.check import compare
-from dlfusion.runtime.executable import Array, Executable
+from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import interleave
 
 SEED = 0

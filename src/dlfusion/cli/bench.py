@@ -38,10 +38,11 @@ def bench(
     if samples is not None and not samples.parent.is_dir():
         raise InputError(f"cannot write {samples}: the folder {samples.parent} does not exist; make it first")
     from dlfusion.bench.compare import STRATEGIES, Options, compare
+    from dlfusion.machine.host import usable_cores
     from dlfusion.report import table
     from dlfusion.report.comparisons import engine_table
 
-    counts = tuple(cores) if cores else tuple(range(1, options.available_cores() + 1))
+    counts = tuple(cores) if cores else tuple(range(1, usable_cores() + 1))
     chosen = Options(
         tuple(strategies) if strategies else STRATEGIES,
         counts,

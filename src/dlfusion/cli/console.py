@@ -6,6 +6,7 @@ can be piped.
 
 import functools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,10 +20,10 @@ from dlfusion.errors import DlfusionError
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from dlfusion.driver import ProgressCallback
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-ProgressCallback = Callable[[str, int, int], None]
-"""Called with a stage's name, how many of its units are done, and how many there are."""
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
@@ -41,8 +42,19 @@ def messages() -> Console:
 
 
 def print_json(document: object) -> None:
-    """Write one JSON document to standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """Write one JSON document to standard output. JSON has no infinity and no NaN: they become null."""
+    sys.stdout.write(json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _finite(document: object) -> object:
+    match document:
+        case float() if not math.isfinite(document):
+            return None
+        case dict():
+            return {key: _finite(value) for key, value in document.items()}
+        case list() | tuple():
+            return [_finite(value) for value in document]
+    return document
 
 
 def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -66,7 +78,7 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[ProgressCallback]:
+def progress(*, quiet: bool = False) -> "Iterator[ProgressCallback]":
     """A callback that shows stages as they advance: bars on a terminal, one line per stage elsewhere."""
     if quiet:
         yield _ignore
@@ -90,7 +102,7 @@ def _ignore(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
-def bars_callback(bars: "Progress") -> ProgressCallback:
+def bars_callback(bars: "Progress") -> "ProgressCallback":
     """One bar a stage. A stage that begins ends the one before it, which may not have counted to its end."""
     tasks: dict[str, TaskID] = {}
 
@@ -104,7 +116,7 @@ def bars_callback(bars: "Progress") -> ProgressCallback:
     return advance
 
 
-def _lines_callback(console: Console) -> ProgressCallback:
+def _lines_callback(console: Console) -> "ProgressCallback":
     """One line a stage, when it begins: what a log needs."""
     begun: set[str] = set()
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dlfusion.errors import InputError
-from dlfusion.runtime.executable import Array
+from dlfusion.graph.graph import Array
 from dlfusion.runtime.program import ArrayPort
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -32,7 +32,7 @@ def read_inputs(files: Sequence[Path], ports: Sequence[ArrayPort]) -> tuple[Arra
     if len(files) != len(ports):
         wanted = ", ".join(f"{port.name} {_text(port.shape)}" for port in ports)
         raise InputError(
-            f"the model has {len(ports)} inputs ({wanted}), but {len(files)} files were given; "
+            f"the model's inputs are {wanted}, but {len(files)} files were given; "
             "give one --input FILE for each, in this order, or one .npz that holds all"
         )
     return tuple(_from_file(file, port) for file, port in zip(files, ports, strict=True))
@@ -67,6 +67,7 @@ def image_array(image: Image.Image, shape: tuple[int, ...]) -> Array:
 
 def _from_archive(file: Path, ports: Sequence[ArrayPort]) -> tuple[Array, ...]:
     _require(file)
+    _require_start(file, b"PK", "a .npz archive")
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -86,6 +87,8 @@ def _from_archive(file: Path, ports: Sequence[ArrayPort]) -> tuple[Array, ...]:
 def _from_file(file: Path, port: ArrayPort) -> Array:
     _require(file)
     suffix = file.suffix.lower()
+    if suffix == ".npy":
+        _require_start(file, b"\x93NUMPY", "a .npy file")
     try:
         if suffix == ".npy":
             return _fit(np.load(file, allow_pickle=False), port, file)
@@ -100,6 +103,17 @@ def _from_file(file: Path, port: ArrayPort) -> Array:
 def _require(file: Path) -> None:
     if not file.is_file():
         raise InputError(f"the input file {file} does not exist; check the path")
+
+
+def _require_start(file: Path, start: bytes, what: str) -> None:
+    """Refuses other content here: NumPy would take it for pickled objects and advise to load them unsafely."""
+    try:
+        with file.open("rb") as stream:
+            found = stream.read(len(start))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if found != start:
+        raise InputError(f"{file} is not {what}: it starts with {found!r}; write it with numpy.save or numpy.savez")
 
 
 def _fit(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], port: ArrayPort, file: Path) -> Array:

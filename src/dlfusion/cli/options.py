@@ -67,10 +67,3 @@ def existing_file(path: Path, what: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist, expected {what}; check the path (relative to {os.curdir!r})")
     return path
-
-
-def available_cores() -> int:
-    """How many cores this process may run on: its affinity where the system has one."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

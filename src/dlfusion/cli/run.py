@@ -13,7 +13,7 @@ from dlfusion.errors import InputError
 
 if TYPE_CHECKING:
     from dlfusion.driver import CompiledModel
-    from dlfusion.runtime.executable import Array
+    from dlfusion.graph.graph import Array
 
 TOP = 5
 
@@ -61,7 +61,7 @@ def run(
         print_json({"outputs": [_description(name, array, names) for name, array in outputs.items()]})
     elif out is None:
         for name, array in outputs.items():
-            _show(name, array, names)
+            _show(name, array, names, "FILE.npy" if len(outputs) == 1 else "FILE.npz")
     else:
         messages().print(f"wrote {out}", markup=False)
 
@@ -84,7 +84,10 @@ def _read_labels(file: Path | None) -> list[str]:
     if file is None:
         return []
     options.existing_file(file, "a text file with one label a line")
-    return file.read_text(encoding="utf-8").splitlines()
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--labels {file} cannot be read as UTF-8 text: {error}; save it as UTF-8") from error
 
 
 def _write(file: Path, outputs: Mapping[str, "Array"]) -> None:
@@ -126,7 +129,7 @@ def _description(name: str, array: "Array", names: list[str]) -> dict[str, Any]:
     return described
 
 
-def _show(name: str, array: "Array", names: list[str]) -> None:
+def _show(name: str, array: "Array", names: list[str], file: str) -> None:
     described = _description(name, array, names)
     console = output()
     console.print(f"{name}: {' x '.join(map(str, array.shape))}", markup=False)
@@ -139,4 +142,4 @@ def _show(name: str, array: "Array", names: list[str]) -> None:
             )
     if "mean" in described:
         values = ", ".join(f"{key} {described[key]:.6g}" for key in ("minimum", "maximum", "mean"))
-        console.print(f"  {values}; write the array with -o FILE.npy", markup=False)
+        console.print(f"  {values}; write the array with -o {file}", markup=False)

@@ -1,7 +1,10 @@
 """Writes indented source text: the one place where generated lines are put together."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_LINE_CHARACTERS = 120
 
 
 class Writer:
@@ -14,6 +17,12 @@ class Writer:
     def line(self, text: str = "") -> None:
         """Adds one line; an empty text adds a blank line."""
         self._lines.append("  " * self._depth + text if text else "")
+
+    def wrapped(self, text: str) -> None:
+        """Adds one statement, broken at spaces into lines of at most 120 characters where that can be done."""
+        width = _LINE_CHARACTERS - 2 * self._depth
+        parts = textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        self.lines(*parts)
 
     def lines(self, *texts: str) -> None:
         """Adds several lines at the same indentation."""

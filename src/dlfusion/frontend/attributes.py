@@ -47,6 +47,17 @@ def per_axis(node: onnx_ir.Node, name: str, count: int, default: int) -> tuple[i
     return values
 
 
+def from_front(axis: int, rank: int) -> int:
+    """An axis counted from the front, for one that may be counted from the back by negative numbers.
+
+    Raises:
+        InvalidNodeError: there is no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise InvalidNodeError(f"axis {axis} does not exist: there are {rank} axes")
+    return axis % rank
+
+
 def _attribute(node: onnx_ir.Node, name: str, kind: onnx_ir.AttributeType) -> onnx_ir.Attr | None:
     attribute = node.attributes.get(name)
     if attribute is not None and attribute.type != kind:

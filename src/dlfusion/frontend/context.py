@@ -176,6 +176,17 @@ class Context:
             return activation.value
         return self.emit(Reshape(shape), [activation.value], role="reshaped")
 
+    def merged(self, activation: Activation, batch: int, channels: int, rest: int) -> str:
+        """The value with its axes joined to batch x channels x rest; the rest may have any height and width."""
+        shape = self.shapes[activation.value]
+        if (shape[0], shape[1], shape[2] * shape[3]) == (batch, channels, rest):
+            return activation.value
+        return self.reshaped(activation, (batch, channels, rest, 1))
+
+    def of_rank(self, value: str, rank: int) -> Activation:
+        """The value under an ONNX shape of `rank` axes, which are its first ones; the others have size 1."""
+        return Activation(value, tuple(self.shapes[value][:rank]))
+
     def _input(self, node: onnx_ir.Node, index: int) -> onnx_ir.Value | None:
         return node.inputs[index] if index < len(node.inputs) else None
 

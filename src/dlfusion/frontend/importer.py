@@ -66,7 +66,8 @@ def _convert(graph: onnx_ir.Graph, context: Context) -> None:
             context.bind(output, activation)
     if problems:
         count = "1 node is" if len(problems) == 1 else f"{len(problems)} nodes are"
-        raise UnsupportedError("\n  ".join([f"{count} not supported:", *problems]))
+        listed = "\n  ".join([f"{count} not supported:", *problems])
+        raise UnsupportedError(f"{listed}\n`dlfusion ops` lists what is; change the model, or export it without these.")
 
 
 def _converted(node: onnx_ir.Node, context: Context) -> Activation | None:

@@ -1,6 +1,7 @@
 """Fixes the inputs' shapes, folds constants and simplifies, all on the ONNX model itself."""
 
 import logging
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -88,19 +89,35 @@ def _input_shape(value: onnx_ir.Value, given: Sequence[int] | None) -> tuple[int
     text = "of unknown rank" if declared is None else " x ".join(str(size) for size in declared) or "a scalar"
     if given is None:
         if declared is None or not all(isinstance(size, int) for size in declared):
-            example = ",".join(str(size) if isinstance(size, int) else "1" for size in declared or (1, 3, 224, 224))
+            example = ",".join(map(str, _example(declared)))
             raise ModelError(
                 f"input {value.name} has open dimensions: it is {text}. "
                 f"Give its whole shape, such as --shape {value.name}={example}"
             )
         return tuple(size for size in declared if isinstance(size, int))
+    try:
+        sizes = tuple(operator.index(size) for size in given)  # NumPy's integers too
+    except TypeError:
+        sizes = (0,)
     fits = declared is None or (
-        len(declared) == len(given)
-        and all(not isinstance(size, int) or size == wanted for size, wanted in zip(declared, given, strict=True))
+        len(declared) == len(sizes)
+        and all(not isinstance(size, int) or size == wanted for size, wanted in zip(declared, sizes, strict=True))
     )
-    if not fits or min(given, default=1) < 1:
-        raise ModelError(f"input {value.name} is {text}; the shape {','.join(map(str, given))} does not fit it")
-    return tuple(given)
+    if not fits or min(sizes, default=1) < 1:
+        raise ModelError(
+            f"input {value.name} is {text}; the shape {','.join(map(str, given))} does not fit it. "
+            "Give as many sizes, positive integers, and the same ones where the model states them"
+        )
+    return sizes
+
+
+def _example(declared: tuple[int | str, ...] | None) -> tuple[int, ...]:
+    """A shape that shows what to write for an input: one image of a usual size where the model leaves it open."""
+    usual = (1, 3, 224, 224)
+    if declared is None:
+        return usual
+    unknown = usual if len(declared) == len(usual) else (1,) * len(declared)
+    return tuple(size if isinstance(size, int) else other for size, other in zip(declared, unknown, strict=True))
 
 
 def _size(size: int | onnx_ir.SymbolicDim) -> int | str:

@@ -41,6 +41,8 @@ class GraphBuilder:
             array_shape: the shape that users feed, if it differs.
         """
         self._require_free(value)
+        if min(shape) < 1:
+            raise ValueError(f"input {value}: it is {shape}, but every size must be at least 1")
         self._shapes[value] = shape
         self._inputs.append(Port(value, value, shape if array_shape is None else array_shape))
         return value

@@ -17,6 +17,9 @@ from dlfusion.ops.operator import Operator, Shape
 
 Array = NDArray[np.float32]
 
+FLOAT_BYTES = 4
+"""Size of an element: everything is float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Port:
@@ -67,6 +70,20 @@ class Graph:
     def parameters(self, node: Node) -> tuple[Array, ...]:
         """The node's constant inputs, in order."""
         return tuple(self.constants[name] for name in node.inputs if name in self.constants)
+
+    def activation_shapes(self, node: Node) -> tuple[Shape, ...]:
+        """The N x C x H x W shapes of the node's activations, in order."""
+        return tuple(self.shapes[name] for name in self.activations(node))
+
+    def needed_nodes(self) -> tuple[Node, ...]:
+        """The nodes that some output of the model depends on, in order."""
+        wanted = {port.value for port in self.outputs}
+        kept = []
+        for node in reversed(self.nodes):
+            if node.output in wanted:
+                wanted.update(node.inputs)
+                kept.append(node)
+        return tuple(reversed(kept))
 
     @cached_property
     def digest(self) -> str:

@@ -2,13 +2,10 @@
 
 from math import prod
 
-from dlfusion.graph.graph import Graph, Node
+from dlfusion.graph.graph import FLOAT_BYTES, Graph, Node
 from dlfusion.layers.grouping import Group, grouped
 from dlfusion.layers.layer import Features, Layer, Network, Read
 from dlfusion.layers.order import ordered_nodes
-from dlfusion.ops.operator import Shape
-
-FLOAT_BYTES = 4
 
 
 def describe(graph: Graph) -> Network:
@@ -44,13 +41,9 @@ def _layer(graph: Graph, index: int, name: str, group: Group) -> Layer:
     return Layer(index, name, anchor, tuple(epilogue), tuple(reads), group.output, features)
 
 
-def _activation_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
-    return tuple(graph.shapes[value] for value in graph.activations(node))
-
-
 def _reads(graph: Graph, node: Node) -> tuple[Read, ...]:
     """The node's activations with the rows and columns it reads of each."""
-    shapes = _activation_shapes(graph, node)
+    shapes = graph.activation_shapes(node)
     rows = node.operator.row_windows(shapes)
     columns = node.operator.column_windows(shapes)
     return tuple(Read(*parts) for parts in zip(graph.activations(node), rows, columns, strict=True))
@@ -74,4 +67,4 @@ def _features(graph: Graph, group: Group, reads: tuple[Read, ...]) -> Features:
 
 def _operations(graph: Graph, node: Node) -> int:
     parameters = tuple(array.shape for array in graph.parameters(node))
-    return node.operator.operations(_activation_shapes(graph, node), parameters)
+    return node.operator.operations(graph.activation_shapes(node), parameters)

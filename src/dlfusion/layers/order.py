@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import prod
 
-from dlfusion.graph.graph import Graph, Node
+from dlfusion.graph.graph import FLOAT_BYTES, Graph, Node
 
 
 def ordered_nodes(graph: Graph) -> tuple[Node, ...]:
@@ -13,21 +13,10 @@ def ordered_nodes(graph: Graph) -> tuple[Node, ...]:
     next one starts. Where several nodes read that value, two orders are tried over the whole graph (small results
     first, large results first); the one with the lower peak of live activation bytes is taken.
     """
-    needed = _needed(graph)
+    needed = graph.needed_nodes()
     small_first = _walk(graph, needed, sign=1)
     large_first = _walk(graph, needed, sign=-1)
     return min((small_first, large_first), key=lambda order: _live_bytes(graph, order))
-
-
-def _needed(graph: Graph) -> tuple[Node, ...]:
-    """The nodes that some output depends on, in the graph's order."""
-    wanted = {port.value for port in graph.outputs}
-    kept = []
-    for node in reversed(graph.nodes):
-        if node.output in wanted:
-            kept.append(node)
-            wanted.update(graph.activations(node))
-    return tuple(reversed(kept))
 
 
 def _walk(graph: Graph, nodes: tuple[Node, ...], sign: int) -> tuple[Node, ...]:
@@ -79,7 +68,7 @@ def _readers(graph: Graph, nodes: Iterable[Node]) -> dict[str, list[int]]:
 
 def _bytes(graph: Graph, values: Iterable[str]) -> int:
     """Bytes of float32 activations."""
-    return sum(prod(graph.shapes[value]) * 4 for value in values)
+    return sum(prod(graph.shapes[value]) * FLOAT_BYTES for value in values)
 
 
 def _live_bytes(graph: Graph, order: tuple[Node, ...]) -> tuple[int, int]:

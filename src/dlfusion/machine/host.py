@@ -24,9 +24,16 @@ def host() -> Machine:
 
 def usable_cores() -> int:
     """Cores that this process may run on: its affinity, further limited by a container's processor quota."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota_cores(Path("/"))
-    return allowed if quota is None else max(1, min(allowed, quota))
+    return len(usable_cpus())
+
+
+def usable_cpus(root: Path = Path("/")) -> tuple[int, ...]:
+    """The system's numbers of `usable_cores` CPUs that this process may run on, ascending.
+
+    `root` is where the Linux file of the quota is looked for (`sys/fs/cgroup/cpu.max`).
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return tuple(allowed[: _quota_cores(root)])
 
 
 def read_machine(root: Path, cores: int) -> Machine:

@@ -1,12 +1,13 @@
 """Scale and shift of each channel: a batch normalization that could not be folded into a convolution."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands, require_parameter
+from dlfusion.ops.checks import require_operands, require_parameter
 from dlfusion.ops.operator import Shape
 from dlfusion.ops.pointwise import Pointwise
 
@@ -24,7 +25,7 @@ class Affine(Pointwise):
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Two per element."""
-        return 2 * elements(inputs[0])
+        return 2 * math.prod(inputs[0])
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]

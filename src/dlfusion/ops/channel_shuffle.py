@@ -31,10 +31,6 @@ class ChannelShuffle(Operator):
         """None: data only moves."""
         return 0
 
-    def source_channel(self, channel: int, channels: int) -> int:
-        """The input channel that output channel `channel` of `channels` is a copy of."""
-        return channel % self.groups * (channels // self.groups) + channel // self.groups
-
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]
     ) -> NDArray[np.float32]:

@@ -1,6 +1,5 @@
 """Checks of operand counts and shapes that operators share; all raise ValueError with the numbers."""
 
-import math
 from collections.abc import Sequence
 
 from dlfusion.ops.operator import Shape
@@ -44,12 +43,9 @@ def require_parameter(name: str, what: str, actual: tuple[int, ...], needed: tup
     """Check a constant's shape.
 
     Raises:
-        ValueError: `actual` differs from `needed`.
+        ValueError: `actual` differs from `needed`, or has no elements.
     """
     if actual != needed:
         raise ValueError(f"{name} needs {what} of shape {needed}, but it is {actual}")
-
-
-def elements(shape: tuple[int, ...]) -> int:
-    """How many elements an array of this shape has."""
-    return math.prod(shape)
+    if 0 in actual:
+        raise ValueError(f"{name} needs {what} with sizes of at least 1, but they are {actual}")

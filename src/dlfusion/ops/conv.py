@@ -1,12 +1,13 @@
 """Convolution."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands, require_parameter
+from dlfusion.ops.checks import require_operands, require_parameter
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.spatial import (
     Padding,
@@ -63,7 +64,7 @@ class Conv(Operator):
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Two per kernel tap and output element; taps on padding count, as in the literature, and the bias does not."""
-        return 2 * elements(self.output_shape(inputs, parameters)) * elements(parameters[0][1:])
+        return 2 * math.prod(self.output_shape(inputs, parameters)) * math.prod(parameters[0][1:])
 
     def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
         """The sliding window along the height."""

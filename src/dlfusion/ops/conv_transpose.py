@@ -1,12 +1,13 @@
 """Transposed convolution."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands, require_parameter
+from dlfusion.ops.checks import require_operands, require_parameter
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.spatial import Padding, Pair, extent, kernel_label, require_padding, require_positive, taps
 from dlfusion.ops.window import Window
@@ -59,7 +60,7 @@ class ConvTranspose(Operator):
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Two per input element, output channel of its group and kernel tap; taps that fall on the crop count too."""
-        return 2 * elements(inputs[0]) * elements(parameters[0][1:])
+        return 2 * math.prod(inputs[0]) * math.prod(parameters[0][1:])
 
     def _window(self, axis: int) -> Window:
         pad, stride = self.pads[axis], self.strides[axis]

@@ -1,24 +1,20 @@
 """Fully connected layer."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands, require_parameter
-from dlfusion.ops.operator import Operator, Shape
-from dlfusion.ops.window import Window, everything
+from dlfusion.ops.checks import require_operands, require_parameter
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.whole_map import WholeMap
 
 
 @dataclass(frozen=True, slots=True)
-class Gemm(Operator):
+class Gemm(WholeMap):
     """Each output is a weighted sum over the whole map: constants are the weights, O x C x H x W, and the bias, O."""
-
-    @property
-    def streams(self) -> bool:
-        """False: the one output row reads all input rows."""
-        return False
 
     def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
         """N x O x 1 x 1."""
@@ -30,15 +26,7 @@ class Gemm(Operator):
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Two per weight and image; the bias does not count."""
-        return 2 * inputs[0][0] * elements(parameters[0])
-
-    def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """All rows."""
-        return (everything(inputs[0][2]),)
-
-    def column_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """All columns."""
-        return (everything(inputs[0][3]),)
+        return 2 * inputs[0][0] * math.prod(parameters[0])
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]

@@ -1,12 +1,13 @@
 """Local response normalization over channels."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands
+from dlfusion.ops.checks import require_operands
 from dlfusion.ops.operator import Operator, Shape
 
 
@@ -48,7 +49,7 @@ class Lrn(Operator):
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Per element a multiply-accumulate for each of `size` channels, one for the bias, a power and a division."""
-        return (2 * self.size + 4) * elements(inputs[0])
+        return (2 * self.size + 4) * math.prod(inputs[0])
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]

@@ -1,12 +1,13 @@
 """Maximum pooling."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands
+from dlfusion.ops.checks import require_operands
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.spatial import (
     Padding,
@@ -47,7 +48,7 @@ class MaxPool(Operator):
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """One comparison per kernel tap and output element."""
-        return elements(self.output_shape(inputs, parameters)) * elements(self.kernel)
+        return math.prod(self.output_shape(inputs, parameters)) * math.prod(self.kernel)
 
     def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
         """The sliding window along the height."""

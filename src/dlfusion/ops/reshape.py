@@ -1,29 +1,25 @@
 """Another shape for the same elements."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands, require_shapes
-from dlfusion.ops.operator import Operator, Shape
-from dlfusion.ops.window import Window, everything
+from dlfusion.ops.checks import require_operands, require_shapes
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.whole_map import WholeMap
 
 
 @dataclass(frozen=True, slots=True)
-class Reshape(Operator):
+class Reshape(WholeMap):
     """The elements, in N x C x H x W order, under the sizes `shape`."""
 
     shape: Shape
 
     def __post_init__(self) -> None:
         require_shapes("Reshape", [self.shape])
-
-    @property
-    def streams(self) -> bool:
-        """False: a row of output holds elements of any rows of input."""
-        return False
 
     @property
     def splits_channels(self) -> bool:
@@ -33,23 +29,15 @@ class Reshape(Operator):
     def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
         """The attribute `shape`."""
         require_operands("Reshape", inputs, parameters, (1, 0))
-        if elements(inputs[0]) != elements(self.shape):
+        if math.prod(inputs[0]) != math.prod(self.shape):
             raise ValueError(
-                f"Reshape: {inputs[0]} has {elements(inputs[0])} elements, {self.shape} has {elements(self.shape)}"
+                f"Reshape: {inputs[0]} has {math.prod(inputs[0])} elements, {self.shape} has {math.prod(self.shape)}"
             )
         return self.shape
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """None: data only moves."""
         return 0
-
-    def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """All rows."""
-        return (everything(inputs[0][2]),)
-
-    def column_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """All columns."""
-        return (everything(inputs[0][3]),)
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]

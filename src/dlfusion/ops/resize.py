@@ -1,5 +1,6 @@
 """Resizing of the map by interpolation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import elements, require_operands
+from dlfusion.ops.checks import require_operands
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.spatial import Pair
 from dlfusion.ops.window import Window
@@ -82,7 +83,7 @@ class Resize(Operator):
         """None in mode nearest; in mode linear four multiply-accumulates per output element."""
         if self.mode is ResizeMode.NEAREST:
             return 0
-        return 8 * elements(self.output_shape(inputs, parameters))
+        return 8 * math.prod(self.output_shape(inputs, parameters))
 
     def row_taps(self, input_height: int) -> Taps:
         """Which input rows make each output row."""

@@ -8,6 +8,7 @@ from dlfusion.passes.drop_identities import drop_identities
 from dlfusion.passes.flatten_into_gemm import flatten_into_gemm
 from dlfusion.passes.fold_affine import fold_affine
 from dlfusion.passes.fold_pad import fold_pad
+from dlfusion.passes.globalize_pools import globalize_pools
 from dlfusion.passes.merge_clips import merge_clips
 from dlfusion.passes.merge_duplicates import merge_duplicates
 from dlfusion.passes.remove_dead import remove_dead
@@ -15,6 +16,7 @@ from dlfusion.passes.remove_dead import remove_dead
 PASSES = (
     remove_dead,
     drop_identities,
+    globalize_pools,
     merge_duplicates,
     flatten_into_gemm,
     fold_pad,

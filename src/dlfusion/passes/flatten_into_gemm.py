@@ -6,6 +6,7 @@ from dlfusion.graph.graph import Array, Graph
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.reshape import Reshape
 from dlfusion.passes.rebuilding import new_name, rebuild
+from dlfusion.passes.remove_dead import remove_dead
 
 
 def flatten_into_gemm(graph: Graph) -> Graph:
@@ -26,11 +27,4 @@ def flatten_into_gemm(graph: Graph) -> Graph:
                 constants[name] = weights.reshape(weights.shape[0], *shape[1:])
                 node = dataclasses.replace(node, inputs=(source, name, node.inputs[2]))
         nodes.append(node)
-    if not constants:
-        return graph
-    read = {value for node in nodes for value in node.inputs} | {port.value for port in graph.outputs}
-    return rebuild(
-        graph,
-        [node for node in nodes if not isinstance(node.operator, Reshape) or node.output in read],
-        constants=constants,
-    )
+    return remove_dead(rebuild(graph, nodes, constants=constants)) if constants else graph

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from dlfusion.graph.graph import Array, Graph, Node
-from dlfusion.ops.operator import Shape
 
 
 def read_counts(graph: Graph) -> Counter[str]:
@@ -64,11 +63,6 @@ def new_name(graph: Graph, wanted: str, taken: Mapping[str, object]) -> str:
         number += 1
         name = f"{wanted}.{number}"
     return name
-
-
-def input_shapes(graph: Graph, node: Node) -> tuple[Shape, ...]:
-    """The shapes of the node's activations."""
-    return tuple(graph.shapes[value] for value in graph.activations(node))
 
 
 def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

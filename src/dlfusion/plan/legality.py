@@ -12,10 +12,14 @@ from dlfusion.plan.traffic import arena_bytes
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a target allows; None means that it sets no limit. `arena_bytes` is per core."""
+    """What a target allows; None means that it sets no limit.
+
+    `arena_bytes` is per core. `algorithms` are the names that a block may choose from for its layers.
+    """
 
     cores: int | None = None
     arena_bytes: int | None = None
+    algorithms: tuple[str, ...] = ()
 
 
 NO_LIMITS = Limits()
@@ -81,6 +85,9 @@ def _number_problems(block: Block, limits: Limits) -> Iterator[str]:
     for layer, name in block.algorithms:
         if layer not in block.layers:
             yield f"algorithm {name} is given for layer {layer}, which is not in the block"
+        if name not in limits.algorithms:
+            offered = ", ".join(limits.algorithms) or "none to choose from"
+            yield f"algorithm {name} is given for layer {layer}, but the target offers {offered}"
 
 
 def _streaming_problems(network: Network, block: Block) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from math import prod
 
+from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.plan.plan import Plan
 from dlfusion.plan.schedule import block_flow
-from dlfusion.plan.traffic import FLOAT_BYTES
 
 
 def peak_tensor_bytes(network: Network, plan: Plan, element_bytes: int = FLOAT_BYTES) -> int:

@@ -68,7 +68,7 @@ class Plan:
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also numbers and nesting beyond Python's limits
             raise PlanError(
                 f"The plan is not valid JSON: {error}. Compare it with the plan of a fresh compile."
             ) from None
@@ -129,7 +129,18 @@ def _fields(
         if name in data and type(data[name]) is not kind:
             found = json.dumps(data[name])[:60]
             raise PlanError(f"In {where}: `{name}` must be of type {kind.__name__}, found {found}.")
+        if isinstance(data.get(name), str) and not _is_text(data[name]):
+            raise PlanError(f"In {where}: `{name}` has half of a surrogate pair: {json.dumps(data[name])[:60]}.")
     return data
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be written to a file; JSON's escapes can state some that cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _block(data: object, where: str) -> Block:

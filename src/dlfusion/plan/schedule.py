@@ -77,11 +77,6 @@ class Flow:
         """Values that are read after the block or are outputs of the model."""
         return tuple(value for value, out in zip(self.values, self.is_output, strict=True) if out)
 
-    @property
-    def internals(self) -> tuple[str, ...]:
-        """Values that are made and used up inside the block."""
-        return tuple(value for value, out in zip(self.values, self.is_output, strict=True) if not out)
-
 
 @dataclass(frozen=True)
 class Segment:

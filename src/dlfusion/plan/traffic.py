@@ -6,12 +6,11 @@ Bytes are of `element_bytes` per element (4 for float32), without any padding th
 from dataclasses import dataclass
 from math import prod
 
+from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.layer import Network
 from dlfusion.ops.window import Window
 from dlfusion.plan.plan import Partition
 from dlfusion.plan.schedule import Schedule, Segment
-
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,15 @@ MOST_LABELS = 4
 class BlockRow:
     """What there is to know of a block without running it.
 
-    `recompute` is the share of operations spent on rows that another band computes too: 0.02 is two percent more than
-    the layers alone. `line_buffer_bytes` counts the rows that a step hands to the next, `arena_bytes` the whole rings
-    of one core. `seconds` is a measured time, where there is one.
+    `first` and `last` are the indices of its layers, as a plan's JSON has them. `recompute` is the share of operations
+    spent on rows that another band computes too: 0.02 is two percent more than the layers alone. `line_buffer_bytes`
+    counts the rows that a step hands to the next, `arena_bytes` the whole rings of one core. `seconds` is a measured
+    time, where there is one.
     """
 
     index: int
+    first: int
+    last: int
     layers: tuple[str, ...]
     labels: tuple[str, ...]
     cores: int
@@ -94,6 +97,8 @@ def _row(network: Network, index: int, block: Block, seconds: float | None) -> B
     timetable = schedule(network, block)
     return BlockRow(
         index=index,
+        first=block.first,
+        last=block.last,
         layers=tuple(layer.name for layer in layers),
         labels=tuple(layer_label(layer) for layer in layers),
         cores=block.cores,
@@ -116,7 +121,7 @@ def block_table(summary: PlanSummary, *, reasons: bool = True) -> Table:
         Column("block"),
         Column("layers", number=False),
         Column("cores"),
-        Column("cut", number=False),
+        Column("partition", number=False),
         Column("step"),
         Column("work"),
         Column("recompute"),
@@ -127,7 +132,8 @@ def block_table(summary: PlanSummary, *, reasons: bool = True) -> Table:
         *([Column("why it ends", number=False)] if reasons else []),
     ]
     rows = tuple(_cells(row, timed=timed, reasons=reasons) for row in summary.rows)
-    return Table(f"{summary.model}: {len(rows)} blocks by {summary.strategy}", tuple(columns), rows, _notes(summary))
+    count = "1 block" if len(rows) == 1 else f"{len(rows)} blocks"
+    return Table(f"{summary.model}: {count} by {summary.strategy}", tuple(columns), rows, _notes(summary))
 
 
 def _cells(row: BlockRow, *, timed: bool, reasons: bool) -> tuple[str, ...]:
@@ -152,9 +158,10 @@ def _cells(row: BlockRow, *, timed: bool, reasons: bool) -> tuple[str, ...]:
 
 
 def _layers_cell(row: BlockRow) -> str:
+    span = str(row.first) if row.first == row.last else f"{row.first}-{row.last}"
     if len(row.labels) <= MOST_LABELS:
-        return ", ".join(row.labels)
-    return f"{row.labels[0]}, {row.labels[1]}, ... {len(row.labels) - 3} more ..., {row.labels[-1]}"
+        return f"{span}: {', '.join(row.labels)}"
+    return f"{span}: {row.labels[0]}, {row.labels[1]}, ... {len(row.labels) - 3} more ..., {row.labels[-1]}"
 
 
 def _notes(summary: PlanSummary) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ from dlfusion.report.units import bytes_text, milliseconds
 
 RATIO_NOTE = (
     "Ratio: ONNX Runtime's fastest run over the engine's, above 1 the engine is faster. All engines of a model and "
-    "core count ran in turns in one process pinned to that many cores. Memory: highest resident memory of a process "
-    "of its own, above its start."
+    "core count ran in turns in one process pinned to that many cores."
 )
+MEMORY_NOTE = "Memory: highest resident memory of a process of its own, above its start."
 
 
 def engine_table(record: Record) -> Table:
-    """Every engine on every model and core count: the table of `dlfusion bench`."""
+    """Every engine on every model and core count: the table of `dlfusion bench`; memory only where it was measured."""
+    weighed = any(engine.peak_memory_bytes is not None for entry in record.comparisons for engine in entry.engines)
     columns = (
         Column("model", number=False),
         Column("cores"),
@@ -20,18 +21,17 @@ def engine_table(record: Record) -> Table:
         Column("min ms"),
         Column("median ms"),
         Column("ratio"),
-        Column("memory"),
+        *([Column("memory")] if weighed else []),
         Column("difference"),
         Column("runs"),
     )
     rows = []
     for comparison in record.comparisons:
-        rows += [_engine_row(comparison, engine) for engine in comparison.engines]
-        rows += [
-            (comparison.model, str(comparison.cores), f"{name} (same plan as {twin})", "", "", "", "", "", "")
-            for name, twin in comparison.same_plan.items()
-        ]
-    return Table(_title(record), columns, tuple(rows), (RATIO_NOTE,))
+        rows += [_engine_row(comparison, engine, weighed=weighed) for engine in comparison.engines]
+        for name, twin in comparison.same_plan.items():
+            words = (comparison.model, str(comparison.cores), f"{name} (same plan as {twin})")
+            rows.append((*words, *("",) * (len(columns) - len(words))))
+    return Table(_title(record), columns, tuple(rows), (RATIO_NOTE, *([MEMORY_NOTE] if weighed else [])))
 
 
 def best_table(record: Record) -> Table:
@@ -47,7 +47,7 @@ def best_table(record: Record) -> Table:
         Column("DLFusion memory"),
     )
     rows = tuple(_best_row(comparison) for comparison in record.comparisons)
-    return Table(_title(record), columns, rows, (f"{_title(record)}. Fastest runs. {RATIO_NOTE}",))
+    return Table(_title(record), columns, rows, (f"{_title(record)}. Fastest runs. {RATIO_NOTE} {MEMORY_NOTE}",))
 
 
 def _title(record: Record) -> str:
@@ -55,7 +55,7 @@ def _title(record: Record) -> str:
     return f"Measured on {record.machine} ({versions})"
 
 
-def _engine_row(comparison: Comparison, engine: Engine) -> tuple[str, ...]:
+def _engine_row(comparison: Comparison, engine: Engine, *, weighed: bool) -> tuple[str, ...]:
     difference = engine.largest_difference
     return (
         comparison.model,
@@ -64,7 +64,7 @@ def _engine_row(comparison: Comparison, engine: Engine) -> tuple[str, ...]:
         milliseconds(engine.minimum_seconds),
         milliseconds(engine.median_seconds),
         f"{comparison.ratio(engine):.2f}",
-        _memory(engine),
+        *([_memory(engine)] if weighed else []),
         "" if difference is None else f"{difference:.0e}",
         str(len(engine.samples_seconds)),
     )

@@ -43,6 +43,8 @@ LIBRARY_FILE = "model.so"
 HEADER_FILE = "dlfusion.h"
 WEIGHTS_FILE = "weights.bin"
 DESCRIPTION_FILE = "model.json"
+LIBRARY_BYTES = "library_bytes"
+"""The field of model.json with the size of model.so: opening a library that was cut off can end the process."""
 SOURCE_FOLDER = "sources"
 INCLUDE_FOLDER = "include"
 
@@ -82,34 +84,47 @@ def build(
         BuildError: No compiler works, it fails or takes too long, or the folder is in use for something else.
     """
     cache = open_cache() if cache is None else cache
+    target = None if folder is None else _target_folder(folder)
     compiler = find_compiler(cache)
-    staging = _staging_folder(folder)
+    staging = _staging_folder(target)
     try:
         _write_files(program, staging)
         library = _Builder(program, compiler, cache, staging, jobs, progress, timeout_seconds).library()
         shutil.copyfile(library, staging / LIBRARY_FILE)
-        _write_text(staging / DESCRIPTION_FILE, json.dumps(_description(program, compiler), indent=2) + "\n")
+        description = {**_description(program, compiler), LIBRARY_BYTES: library.stat().st_size}
+        _write_text(staging / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
         cache.prune()
-        if folder is None:
+        if folder is None or target is None:
             return staging
         staging.chmod(0o755)  # folders made by tempfile are readable by their owner alone
-        _replace_folder(staging, folder)
-    except BaseException:
+        _replace_folder(staging, target)
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _write_error(error, folder or staging, cache) from error
         raise
     return folder
 
 
 def copy_artefact(source: Path, folder: Path) -> None:
     """Copy a built artefact to another place, all or nothing, replacing an older artefact there."""
-    staging = _staging_folder(folder)
+    target = _target_folder(folder)
+    staging = _staging_folder(target)
     try:
         shutil.copytree(source, staging, dirs_exist_ok=True)
         staging.chmod(0o755)
-        _replace_folder(staging, folder)
-    except BaseException:
+        _replace_folder(staging, target)
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _write_error(error, folder) from error
         raise
+
+
+def _write_error(error: OSError, folder: Path, cache: Cache | None = None) -> BuildError:
+    """What a full disk, or another failure of the file system, is told as."""
+    places = f"{folder.absolute().parent}" + (f" or in the cache folder {cache.folder}" if cache else "")
+    return BuildError(f"cannot write the compiled model {folder}: {error}. Make room, or check access, in {places}.")
 
 
 class _Builder:
@@ -274,12 +289,24 @@ def package_version() -> str:
         return "source"
 
 
+def _target_folder(folder: Path) -> Path:
+    """Where `folder` really is, links followed, if an artefact may stand there.
+
+    Raises:
+        BuildError: something else than an artefact stands there, or this process runs in it.
+    """
+    target = folder.resolve()
+    if target.exists() and not _is_replaceable(target):
+        raise BuildError(f"{folder} exists and is not a compiled model: remove it or choose another folder")
+    if Path.cwd().is_relative_to(target):
+        raise BuildError(f"{folder} is, or holds, the current folder and cannot be replaced: choose another folder")
+    return target
+
+
 def _staging_folder(folder: Path | None) -> Path:
     """A new folder that can be renamed to `folder`, or a temporary one if that is None."""
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="dlfusion-model-"))
-    if folder.exists() and not _is_replaceable(folder):
-        raise BuildError(f"{folder} exists and is not a compiled model: remove it or choose another folder")
     try:
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(folder.absolute())
@@ -298,8 +325,12 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _is_replaceable(folder: Path) -> bool:
-    """Whether nothing is lost if an artefact takes this folder's place."""
-    return folder.is_dir() and ((folder / DESCRIPTION_FILE).is_file() or not any(folder.iterdir()))
+    """Whether nothing is lost if an artefact takes this folder's place: it is one, or is empty."""
+    if not folder.is_dir():
+        return False
+    # Other tools call files model.json too, so one name is not enough.
+    is_artefact = all((folder / name).is_file() for name in (DESCRIPTION_FILE, HEADER_FILE, WEIGHTS_FILE))
+    return is_artefact or not any(folder.iterdir())
 
 
 def _replace_folder(staging: Path, folder: Path) -> None:

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dlfusion.errors import VerificationError
+from dlfusion.graph.graph import Array
 
 TOLERANCE = 1e-4
 """The largest difference, as a fraction of an output's scale, that counts as equal."""
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

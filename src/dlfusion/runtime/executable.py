@@ -10,14 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dlfusion.errors import InputError
+from dlfusion.graph.graph import Array
 from dlfusion.runtime.build import copy_artefact
 from dlfusion.runtime.library import Library, RunBlock
 from dlfusion.runtime.program import ArrayPort
-
-Array = NDArray[np.float32]
 
 
 class Executable:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlfusion.errors import BuildError
-from dlfusion.runtime.build import DESCRIPTION_FILE, LIBRARY_FILE, WEIGHTS_FILE
+from dlfusion.runtime.build import DESCRIPTION_FILE, LIBRARY_BYTES, LIBRARY_FILE, WEIGHTS_FILE
 from dlfusion.runtime.program import ArrayPort
 
 INTERFACE_VERSION = 1
@@ -126,6 +126,12 @@ def _read_description(folder: Path) -> Mapping[str, Any]:
         raise BuildError(f"{folder / DESCRIPTION_FILE} is damaged: {error}") from error
     if not isinstance(description, dict):
         raise BuildError(f"{folder / DESCRIPTION_FILE} is damaged: it is not a table")
+    size = (folder / LIBRARY_FILE).stat().st_size
+    if size != description.get(LIBRARY_BYTES):
+        raise BuildError(
+            f"cannot load {folder / LIBRARY_FILE}: it has {size} bytes, but {DESCRIPTION_FILE} states "
+            f"{description.get(LIBRARY_BYTES)}: it is cut off or was made by another version; compile again"
+        )
     return description
 
 

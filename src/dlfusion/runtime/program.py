@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -56,9 +55,9 @@ class Program:
     """Everything that becomes one compiled model.
 
     `headers` maps the file names that units include with quotes to their texts, those of the kernel library and of the
-    runtime included (`dlfusion.h` must be there). `weights` is the packed weights file. `documents` are further text
-    files for the artefact's folder, such as `plan.json`. `isa` names the instruction set and `cores` is the most that
-    any block runs on.
+    runtime included (`dlfusion.h` must be there). `weights` is the packed weights file and `weights_sha256` its
+    `weights_digest`. `documents` are further text files for the artefact's folder, such as `plan.json`. `isa` names the
+    instruction set and `cores` is the most that any block runs on.
     """
 
     name: str
@@ -69,6 +68,7 @@ class Program:
     units: tuple[Unit, ...]
     headers: Mapping[str, str]
     weights: NDArray[np.float32]
+    weights_sha256: str
     documents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,11 +79,6 @@ class Program:
             raise ValueError(f"two units of program {self.name} have one name: {sorted(names)}")
         if self.weights.dtype != np.float32 or self.weights.ndim != 1 or not self.weights.flags.c_contiguous:
             raise ValueError(f"the weights of program {self.name} must be a contiguous float32 vector")
-
-    @cached_property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights file's bytes, as 64 hexadecimal digits."""
-        return weights_digest(self.weights)
 
     def included(self, unit: Unit) -> tuple[str, ...]:
         """Names of all headers that the unit includes, also through other headers, in sorted order."""

@@ -177,7 +177,12 @@ def _candidates(environment: Mapping[str, str]) -> list[_Candidate]:
     """What may be a compiler, best first. A compiler that the user names is the only one."""
     chosen = environment.get("CXX", "").strip()
     if chosen:
-        return [_Candidate(f"CXX={chosen}", tuple(shlex.split(chosen)))]
+        try:
+            return [_Candidate(f"CXX={chosen}", tuple(shlex.split(chosen)))]
+        except ValueError as error:
+            raise BuildError(
+                f"the environment variable CXX is no command: {chosen!r}: {error}. Correct it, or unset it."
+            ) from None
     found = [_Candidate(name, (name,)) for name in ("g++", "clang++")]
     specification = importlib.util.find_spec("ziglang")
     if specification is not None and specification.origin is not None:
@@ -225,6 +230,8 @@ def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup) -> Non
         status, text = group.run(command, folder, DEFAULT_TIMEOUT_SECONDS)
         if status != 0:
             raise BuildError(f"a small test program fails ({shlex.join(command)}): {error_tail(text)}")
+        if not (folder / command[-1]).is_file():
+            raise BuildError(f"it is no compiler: it ended well, but wrote no {command[-1]} ({shlex.join(command)})")
 
 
 def compile_command(compiler: Compiler, flags: Sequence[str], source: str, target: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from dlfusion.layers.layer import Features, Layer, Network, Read
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from tests.support.compilers import cxx
 
 Array = NDArray[np.float32]
 INCLUDE = Path(__file__).parents[3] / "src/dlfusion/targets/cpu/include"
@@ -176,8 +177,8 @@ Function = Callable[..., None]
 
 
 def compiler_command(clang: bool = False) -> list[str]:
-    """The compiler that tests use: g++, or clang from the ziglang wheel."""
-    return [sys.executable, "-m", "ziglang", "c++"] if clang else [os.environ.get("CXX", "g++")]
+    """The compiler that tests use: the one that DLFusion finds, or clang from the ziglang wheel."""
+    return [sys.executable, "-m", "ziglang", "c++"] if clang else list(cxx())
 
 
 def translation_unit(lowered: Sequence[Lowered]) -> str:

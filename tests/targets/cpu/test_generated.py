@@ -1,14 +1,19 @@
 """The generated text: readable, reproducible, free of warnings."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from dlfusion.errors import PlanError
 from dlfusion.graph.builder import GraphBuilder
+from dlfusion.graph.graph import Graph
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.ops.add import Add
@@ -16,11 +21,15 @@ from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.runtime.program import Program
+from dlfusion.runtime.program import Program, read_headers
 from dlfusion.targets.cpu.isa import AVX2, AVX512
+from dlfusion.targets.cpu.kernels import candidates
 from dlfusion.targets.cpu.target import generate
+from tests.support.compilers import HAS_GXX
+from tests.support.random_graphs import graphs
 
 GOLDEN = Path(__file__).parent / "golden"
+INCLUDE = Path(__file__).parents[3] / "src/dlfusion/targets/cpu/include"
 
 
 def toy() -> Network:
@@ -70,6 +79,38 @@ def test_generated_files_equal_the_golden_ones(name: str) -> None:
     assert text == golden.read_text(encoding="utf-8")
 
 
+def declared_members(structure: str) -> list[str]:
+    """The names of a structure's members, as the headers declare them."""
+    text = re.sub(r"//.*", "", "".join(read_headers(INCLUDE).values()))
+    body = re.search(rf"struct {structure} {{(.*?)\n}};", text, re.DOTALL)
+    assert body is not None, structure
+    return re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
+
+
+def named_members(initializer: str, depth: int) -> list[str]:
+    """The names in the comments of a braced initializer, inside `depth` pairs of braces."""
+    names, inside = [], 0
+    for token in re.finditer(r"([{}])|/\*(\w+)=\*/", initializer):
+        inside += {"{": 1, "}": -1}.get(token[0], 0)
+        if token[2] and inside == depth:
+            names.append(token[2])
+    return names
+
+
+BASES = {"TransposedShape": "ConvShape", "TransposedPlanarShape": "PlanarShape"}
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(graph=graphs())
+def test_shapes_name_their_members_in_the_order_of_the_header(graph: Graph) -> None:
+    """To the compiler the names are comments, so nothing else would notice that numbers are in another order."""
+    network = describe(graph)
+    for way in (way for layer in network.layers for way in candidates(layer, network, AVX512)):
+        assert named_members(way.shape, 1) == declared_members(way.shape_type)
+        base = BASES.get(way.shape_type)
+        assert named_members(way.shape, 2) == (declared_members(base) if base else [])
+
+
 def test_equal_arguments_give_equal_bytes() -> None:
     first, second = program(), program()
     assert first.units == second.units
@@ -98,7 +139,13 @@ def test_a_different_process_gives_equal_bytes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", [["g++"], [sys.executable, "-m", "ziglang", "c++"]], ids=["g++", "clang"])
+@pytest.mark.parametrize(
+    "compiler",
+    [
+        pytest.param(["g++"], id="g++", marks=pytest.mark.skipif(not HAS_GXX, reason="needs g++")),
+        pytest.param([sys.executable, "-m", "ziglang", "c++"], id="clang"),
+    ],
+)
 @pytest.mark.parametrize("isa", ["avx512", "avx2"])
 def test_generated_code_has_no_warnings(compiler: list[str], isa: str, tmp_path: Path) -> None:
     made = program(isa)
@@ -122,3 +169,13 @@ def test_nothing_of_this_machine_is_in_the_text() -> None:
     everything = "".join([*(unit.text for unit in made.units), *made.headers.values()])
     assert str(Path.home()) not in everything
     assert str(Path(__file__).parents[3]) not in everything
+
+
+def test_a_plan_that_asks_for_an_algorithm_is_refused() -> None:
+    network = toy()
+    blocks = plan(network).blocks
+    asking = Plan(
+        network.graph.digest, "golden", "by hand", (replace(blocks[0], algorithms=((1, "fft"),)), *blocks[1:])
+    )
+    with pytest.raises(PlanError, match="block 0: layer 1 cannot be run by algorithm 'fft'"):
+        generate(network, asking, AVX512)

@@ -4,7 +4,7 @@ import math
 
 import onnx_ir
 
-from dlfusion.frontend.attributes import integer
+from dlfusion.frontend.attributes import from_front, integer
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError
 from dlfusion.ops.concat import Concat
 
@@ -13,10 +13,9 @@ def concat(node: onnx_ir.Node, context: Context) -> Activation:
     """Concat along any axis; all but the channels cost reshapes."""
     activations = [context.activation(node, index) for index in range(len(node.inputs))]
     first = activations[0].shape
-    axis = integer(node, "axis", 1)
-    axis += len(first) if axis < 0 else 0
+    axis = from_front(integer(node, "axis", 1), len(first))
     for activation in activations:
-        if len(activation.shape) != len(first) or axis >= len(first):
+        if len(activation.shape) != len(first):
             raise InvalidNodeError(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
     if axis == 1:
         values = [context.canonical(activation) for activation in activations]

@@ -21,7 +21,8 @@ def conv(node: onnx_ir.Node, context: Context) -> Activation:
     operator = Conv(window.kernel, window.strides, window.pads, window.dilations, integer(node, "group", 1))
     bias = _bias(node, context, weights.shape[0])
     constants = [("weights", _four(weights)), ("bias", bias)]
-    return _like(context, activation, context.emit(operator, [context.canonical(activation)], constants))
+    value = context.emit(operator, [context.canonical(activation)], constants)
+    return context.of_rank(value, len(activation.shape))
 
 
 def conv_transpose(node: onnx_ir.Node, context: Context) -> Activation:
@@ -42,7 +43,8 @@ def conv_transpose(node: onnx_ir.Node, context: Context) -> Activation:
     )
     bias = _bias(node, context, weights.shape[1] * groups)
     constants = [("weights", _four(weights)), ("bias", bias)]
-    return _like(context, activation, context.emit(operator, [context.canonical(activation)], constants))
+    value = context.emit(operator, [context.canonical(activation)], constants)
+    return context.of_rank(value, len(activation.shape))
 
 
 def _transposed_padding(
@@ -86,11 +88,6 @@ def _bias(node: onnx_ir.Node, context: Context, channels: int) -> Array:
 
 def _four(weights: Array) -> Array:
     return weights if weights.ndim == 4 else weights[..., None]
-
-
-def _like(context: Context, activation: Activation, value: str) -> Activation:
-    """The value under a shape of as many axes as the activation has."""
-    return Activation(value, tuple(context.shapes[value][: len(activation.shape)]))
 
 
 CONVERTERS = {"Conv": conv, "ConvTranspose": conv_transpose}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir
 
-from dlfusion.frontend.attributes import integer, integers, number, per_axis, require, text
+from dlfusion.frontend.attributes import from_front, integer, integers, number, per_axis, require, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
@@ -34,8 +34,10 @@ def reshape(node: onnx_ir.Node, context: Context) -> Activation:
 def flatten(node: onnx_ir.Node, context: Context) -> Activation:
     """Flatten to a matrix."""
     activation = context.activation(node)
+    rank = len(activation.shape)
     axis = integer(node, "axis", 1)
-    axis += len(activation.shape) if axis < 0 else 0
+    if axis != rank:  # all axes before it
+        axis = from_front(axis, rank)
     return _viewed(activation, (math.prod(activation.shape[:axis]), math.prod(activation.shape[axis:])))
 
 
@@ -46,7 +48,7 @@ def squeeze(node: onnx_ir.Node, context: Context) -> Activation:
     axes = _axes(node, context)
     if axes is None:
         axes = tuple(axis for axis, size in enumerate(activation.shape) if size == 1)
-    dropped = {axis % rank for axis in axes}
+    dropped = {from_front(axis, rank) for axis in axes}
     return _viewed(activation, [size for axis, size in enumerate(activation.shape) if axis not in dropped])
 
 
@@ -55,7 +57,7 @@ def unsqueeze(node: onnx_ir.Node, context: Context) -> Activation:
     activation = context.activation(node)
     axes = _axes(node, context) or ()
     rank = len(activation.shape) + len(axes)
-    added = {axis % rank for axis in axes}
+    added = {from_front(axis, rank) for axis in axes}
     sizes = iter(activation.shape)
     return _viewed(activation, [1 if axis in added else next(sizes) for axis in range(rank)])
 
@@ -95,12 +97,8 @@ def _swap(context: Context, activation: Activation, moved: Sequence[int]) -> str
         return None
     sizes = [activation.shape[axis] for axis in resting]
     batch, channels, rest = (math.prod(part) for part in (sizes[:before], sizes[before:after], sizes[after:]))
-    present = context.shapes[activation.value]
-    value = activation.value
-    if (present[0], present[1], present[2] * present[3]) != (batch, channels, rest):
-        value = context.reshaped(activation, (batch, channels, rest, 1))
     groups = math.prod(activation.shape[axis] for axis in middle[cut:])
-    return context.emit(ChannelShuffle(groups), [value])
+    return context.emit(ChannelShuffle(groups), [context.merged(activation, batch, channels, rest)])
 
 
 def depth_to_space(node: onnx_ir.Node, context: Context) -> Activation:
@@ -131,7 +129,7 @@ def pad(node: onnx_ir.Node, context: Context) -> Activation:
         amounts = tuple(int(amount) for amount in context.constant(node, 1).reshape(-1))
         array, chosen = context.optional(node, 2), context.optional(node, 3)
         fill = fill if array is None else float(array.astype(np.float32).reshape(-1)[0])
-        axes = range(rank) if chosen is None else [int(axis) % rank for axis in chosen.reshape(-1)]
+        axes = range(rank) if chosen is None else [from_front(int(axis), rank) for axis in chosen.reshape(-1)]
     if len(amounts) != 2 * len(axes):
         raise InvalidNodeError(f"{len(amounts)} pads do not fit {len(axes)} axes")
     begin, end = [0] * max(rank, 4), [0] * max(rank, 4)
@@ -140,7 +138,7 @@ def pad(node: onnx_ir.Node, context: Context) -> Activation:
     if any(begin[:2] + end[:2]) or rank > 4:
         raise UnsupportedNodeError(f"it pads {activation.shape} by {list(amounts)}; only maps can be padded")
     value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill), [context.canonical(activation)])
-    return Activation(value, tuple(context.shapes[value][:rank]))
+    return context.of_rank(value, rank)
 
 
 def _viewed(activation: Activation, shape: Sequence[int]) -> Activation:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import onnx_ir
 
-from dlfusion.frontend.attributes import integer, number
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.attributes import from_front, integer, number
+from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.softmax import Softmax
@@ -41,19 +41,13 @@ def softmax(node: onnx_ir.Node, context: Context) -> Activation:
     activation = context.activation(node)
     rank = len(activation.shape)
     axis = integer(node, "axis", -1 if context.opset >= 13 else 1)
-    if not -rank <= axis < max(rank, 1):
-        raise InvalidNodeError(f"axis {axis} does not exist in {activation.shape}")
-    axis %= max(rank, 1)
+    axis = from_front(axis, rank)
     end = axis + 1 if context.opset >= 13 else rank
     before, over, after = (
         math.prod(activation.shape[part]) for part in (slice(axis), slice(axis, end), slice(end, None))
     )
-    present = context.shapes[activation.value]
-    if (present[0], present[1], present[2] * present[3]) == (before, over, after):
-        value = activation.value
-    else:
-        value = context.reshaped(activation, (before, over, after, 1))
-    return Activation(context.emit(Softmax(), [value]), activation.shape)
+    value = context.emit(Softmax(), [context.merged(activation, before, over, after)])
+    return Activation(value, activation.shape)
 
 
 CONVERTERS = {

@@ -2,7 +2,7 @@
 
 import onnx_ir
 
-from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
+from dlfusion.frontend.attributes import Sliding, from_front, integer, integers, sliding
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
@@ -73,7 +73,7 @@ def _excess(node: onnx_ir.Node, context: Context, activation: Activation, window
 
 def _pooled(context: Context, activation: Activation, operator: Operator) -> Activation:
     value = context.emit(operator, [context.canonical(activation)])
-    return Activation(value, tuple(context.shapes[value][: len(activation.shape)]))
+    return context.of_rank(value, len(activation.shape))
 
 
 def _reduced(node: onnx_ir.Node, context: Context) -> Activation:
@@ -84,7 +84,7 @@ def _reduced(node: onnx_ir.Node, context: Context) -> Activation:
     if axes is None:
         array = context.optional(node, 1)
         axes = None if array is None else tuple(int(axis) for axis in array.reshape(-1))
-    if rank < 3 or axes is None or {axis % rank for axis in axes} != set(range(2, rank)):
+    if rank < 3 or axes is None or {from_front(axis, rank) for axis in axes} != set(range(2, rank)):
         raise UnsupportedNodeError(f"it reduces axes {axes} of {activation.shape}; only whole maps can be")
     return activation
 

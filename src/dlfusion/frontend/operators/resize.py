@@ -5,7 +5,7 @@ import math
 import numpy as np
 import onnx_ir
 
-from dlfusion.frontend.attributes import integers, require, text
+from dlfusion.frontend.attributes import from_front, integers, require, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 
@@ -97,7 +97,7 @@ def _targets(
     scales, array = _floats(context, node, 2), context.optional(node, 3)
     sizes = None if array is None or array.size == 0 else tuple(int(size) for size in array.reshape(-1))
     axes = integers(node, "axes")
-    chosen = range(rank) if axes is None else [axis % rank for axis in axes]
+    chosen = range(rank) if axes is None else [from_front(axis, rank) for axis in axes]
     given = scales if sizes is None else sizes
     if given is None or len(given) != len(chosen):
         raise InvalidNodeError(f"scales {scales} or sizes {sizes} must have one number for each of {len(chosen)} axes")

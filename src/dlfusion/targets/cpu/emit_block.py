@@ -180,7 +180,7 @@ class _BlockWriter:
     def _shapes(self) -> None:
         for layer in self._code.layers:
             lowered = self._code.lowered(layer)
-            self._out.line(f"static const {lowered.shape_type} {self._of(layer, 'shape')} = {lowered.shape};")
+            self._out.wrapped(f"static const {lowered.shape_type} {self._of(layer, 'shape')} = {lowered.shape};")
         for index, store in enumerate(self._stores):
             self._out.line(f"static const {store.lowered.shape_type} store_{index}_shape = {store.lowered.shape};")
 
@@ -239,7 +239,7 @@ class _BlockWriter:
         if layer.output in flow.outputs:
             height = self._code.staged.network.shape(layer.output)[2]
             reference = flow.reference_height
-            terms.append("clock" if height == reference else f"floor_divide(clock * {height}, {reference})")
+            terms.append("clock" if height == reference else f"floor_divide(clock * {height}L, {reference})")
         for reader in self._code.layers:
             windows = dict.fromkeys(read.rows for read in reader.reads if read.value == layer.output)
             terms += [_window_end(f"{self._of(reader, 'due')}", window) for window in windows]
@@ -257,7 +257,7 @@ class _BlockWriter:
         offset = self._code.weight_offsets.get(layer.index)
         weights = "nullptr" if offset is None else f"run.weights + {offset}"
         self._out.line(f"{lowered.function}(")
-        self._out.line(
+        self._out.wrapped(
             f"    {self._of(layer, 'shape')}, "
             f"{{{self._of(layer, 'inputs')}, &{self._value(layer.output)}, {weights}, {begin}, {end}, {{{part}}}}});"
         )
@@ -265,7 +265,7 @@ class _BlockWriter:
             if store.value == layer.output:
                 owned = f"segment.owned[{index}]"
                 self._out.line(f"{store.lowered.function}(")
-                self._out.line(
+                self._out.wrapped(
                     f"    store_{index}_shape, {{&{self._value(store.value)}, &store_{index}, nullptr, "
                     f"larger({begin}, {owned}.begin), smaller({end}, {owned}.end), {{0, 1}}}});"
                 )
@@ -283,7 +283,8 @@ def _reserved(code: BlockCode) -> set[str]:
     kernels = {word for lowered in code.kernels() for word in re.findall(r"\w+", lowered.function)}
     fixed = "run core segment segments first_segment index clock last"
     helpers = "window_end floor_divide smaller larger"
-    return kernels | set(fixed.split()) | set(helpers.split()) | {f"store_{i}" for i in range(len(code.stores))}
+    stores = {f"store_{i}{suffix}" for i in range(len(code.stores)) for suffix in ("", "_shape")}
+    return kernels | set(fixed.split()) | set(helpers.split()) | stores
 
 
 def _dimensions(shape: tuple[int, ...]) -> str:

@@ -104,6 +104,8 @@ class _Stager:
 
     def _convert(self, block: int, value: str, layout: Layout) -> str:
         target = f"{value} {layout} {block}"
+        while target in self._shapes:  # models may use any name
+            target += "+"
         self._shapes[target] = self._shapes[value]
         self._layouts[target] = layout
         node = Node(f"{value} to {layout}", Conversion(layout), (value,), target)

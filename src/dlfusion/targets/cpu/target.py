@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.codegen.writer import Writer, comment, string_literal
+from dlfusion.errors import PlanError
 from dlfusion.graph.graph import Port
 from dlfusion.layers.layer import Network
 from dlfusion.plan.plan import Plan
@@ -30,7 +31,14 @@ def generate(network: Network, plan: Plan, isa: Isa) -> Program:
 
     Raises:
         UnsupportedError: a layer has no kernel for the CPU.
+        PlanError: the plan asks for an algorithm, of which the CPU target offers no choice.
     """
+    for index, block in enumerate(plan.blocks):
+        for layer, algorithm in block.algorithms:
+            raise PlanError(
+                f"block {index}: layer {layer} cannot be run by algorithm {algorithm!r}: the CPU target picks each "
+                "layer's kernel itself. Leave `algorithms` empty."
+            )
     return _Generator(network, plan, isa).run()
 
 
@@ -43,6 +51,7 @@ class _Generator:
         self._staged: Staged = stage(network, plan, self._lowering, isa)
         self._placement: Placement = place(self._staged, isa)
         self._weights, self._offsets = self._pack_weights()
+        self._weights_sha256 = weights_digest(self._weights)
         self._blocks = tuple(
             BlockCode(index, placed, self._staged, self._offsets, isa)
             for index, placed in enumerate(self._placement.blocks)
@@ -72,6 +81,7 @@ class _Generator:
             units=units,
             headers=headers,
             weights=self._weights,
+            weights_sha256=self._weights_sha256,
             documents={"plan.json": self._plan.to_json()},
         )
 
@@ -178,7 +188,7 @@ class _Generator:
         with out.block("extern const Program program =", "};"):
             out.lines(
                 f"{string_literal(graph.name)},",
-                f"{string_literal(weights_digest(self._weights))},",
+                f"{string_literal(self._weights_sha256)},",
                 f"{len(graph.inputs)},",
                 "inputs,",
                 f"{len(graph.outputs)},",
@@ -197,7 +207,15 @@ def _opened(purpose: str) -> Writer:
     out = Writer()
     out.line(f"// {comment(purpose)}")
     out.lines(
-        '#include "blocks.hpp"', '#include "kernels.hpp"', '#include "schedule.hpp"', "", "namespace dlfusion {", ""
+        "// Rows: data, strides of rows and channels, rows held, height, width, channels, padding left and right.",
+        "// Segment: image, first and last clock, rows of each layer to produce, rows of each value to copy.",
+        "// Call: inputs, output, weights, first row, end row, part of the channels.",
+        '#include "blocks.hpp"',
+        '#include "kernels.hpp"',
+        '#include "schedule.hpp"',
+        "",
+        "namespace dlfusion {",
+        "",
     )
     return out
 

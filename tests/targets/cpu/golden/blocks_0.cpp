@@ -1,4 +1,7 @@
 // Blocks of toy: each layer's shape, where its rows lie, and their order.
+// Rows: data, strides of rows and channels, rows held, height, width, channels, padding left and right.
+// Segment: image, first and last clock, rows of each layer to produce, rows of each value to copy.
+// Call: inputs, output, weights, first row, end row, part of the channels.
 #include "blocks.hpp"
 #include "kernels.hpp"
 #include "schedule.hpp"
@@ -12,8 +15,12 @@ namespace dlfusion {
 // Ends here: the next layer's weights would not stay in the cache.
 void block_0(const Run& run, int core) {
   static const ConvertShape image_to_planar_shape = {};
-  static const PlanarShape stem_shape = {3, 1, 1, 1, 1, 3, 1, 3, 32, 3, 0, 864, {{{-1, -1, 0.0f, 0.0f}}}};
-  static const PoolShape pool_shape = {3, 3, 2, 2, 1, 1, 1, 1, -1, -1, {{}}};
+  static const PlanarShape stem_shape = {/*kernel_rows=*/3, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/1,
+      /*origin=*/1, /*columns=*/3, /*column_stride=*/1, /*group_inputs=*/3, /*group_outputs=*/32, /*channels=*/3,
+      /*weights=*/0, /*bias=*/864, /*steps=*/{{{/*input=*/-1, /*constant=*/-1, /*a=*/0.0f, /*b=*/0.0f}}}};
+  static const PoolShape pool_shape = {/*kernel_height=*/3, /*kernel_width=*/3, /*stride_height=*/2, /*stride_width=*/2,
+      /*pad_top=*/1, /*pad_left=*/1, /*dilation_height=*/1, /*dilation_width=*/1, /*row_factors=*/-1,
+      /*column_factors=*/-1, /*steps=*/{{}}};
   static const Segment<3, 0> segments[] = {
     {0, 0, 8, {{0, 17}, {0, 16}, {0, 8}}, {{0, 0}}},
     {0, 8, 17, {{14, 33}, {15, 33}, {8, 17}}, {{0, 0}}},
@@ -38,7 +45,8 @@ void block_0(const Run& run, int core) {
       const int image_to_planar_due = smaller(window_end(stem_due, 1, 1), image_to_planar_rows.end);
       if (image_to_planar_rows.advance(image_to_planar_due, last)) {
         convert<Planar, Planar>(
-            image_to_planar_shape, {image_to_planar_inputs, &image_planar_0, nullptr, image_to_planar_rows.from, image_to_planar_rows.to, {0, 1}});
+            image_to_planar_shape, {image_to_planar_inputs, &image_planar_0, nullptr, image_to_planar_rows.from,
+            image_to_planar_rows.to, {0, 1}});
       }
       if (stem_rows.advance(stem_due, last)) {
         conv_first<2, 11, 0, 1, 1, Epilogue<AtLeast>>(
@@ -57,8 +65,13 @@ void block_0(const Run& run, int core) {
 //   Conv 3x3, Relu: 32x17x16 -> 48x17x16   [onnx/inner]
 //   Conv 3x3, Add: 48x17x16 + 32x17x16 -> 32x17x16   [onnx/outer]
 void block_1(const Run& run, int) {
-  static const ConvShape inner_shape = {3, 1, 1, 1, 1, 3, 1, 32, 48, 2, 0, 13824, {{{-1, -1, 0.0f, 0.0f}}}};
-  static const ConvShape outer_shape = {3, 1, 1, 1, 1, 3, 1, 48, 32, 3, 0, 13824, {{{1, -1, 0.0f, 0.0f}}}};
+  static const ConvShape inner_shape = {/*kernel_rows=*/3, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/1,
+      /*pad_left=*/1, /*kernel_columns=*/3, /*column_dilation=*/1, /*group_inputs=*/32, /*group_outputs=*/48,
+      /*units=*/2, /*weights=*/0, /*bias=*/13824, /*steps=*/{{{/*input=*/-1, /*constant=*/-1, /*a=*/0.0f,
+      /*b=*/0.0f}}}};
+  static const ConvShape outer_shape = {/*kernel_rows=*/3, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/1,
+      /*pad_left=*/1, /*kernel_columns=*/3, /*column_dilation=*/1, /*group_inputs=*/48, /*group_outputs=*/32,
+      /*units=*/3, /*weights=*/0, /*bias=*/13824, /*steps=*/{{{/*input=*/1, /*constant=*/-1, /*a=*/0.0f, /*b=*/0.0f}}}};
   static const Segment<2, 0> segment = {0, 0, 17, {{0, 17}, {0, 17}}, {{0, 0}}};
   const Rows pool = {run.tensors + 16, 576, 288, 17, 17, 16, 32, 1, 1};  // 32x17x16
   const Rows inner_relu = {run.scratch + 16, 864, 288, 3, 17, 16, 48, 1, 1};  // 48x17x16, a ring of 3 rows
@@ -89,7 +102,9 @@ void block_1(const Run& run, int) {
 // Ends here: last layer.
 void block_2(const Run& run, int core) {
   static const ConvertShape sum_to_planar_shape = {};
-  static const PlanarShape head_shape = {1, 1, 1, 0, 0, 1, 1, 32, 20, 32, 0, 640, {{}}};
+  static const PlanarShape head_shape = {/*kernel_rows=*/1, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/0,
+      /*origin=*/0, /*columns=*/1, /*column_stride=*/1, /*group_inputs=*/32, /*group_outputs=*/20, /*channels=*/32,
+      /*weights=*/0, /*bias=*/640, /*steps=*/{{}}};
   static const Segment<2, 0> segment = {0, 17, 17, {{0, 17}, {0, 17}}, {{0, 0}}};
   const Rows sum = {run.tensors + 9792, 512, 256, 17, 17, 16, 32, 0, 0};  // 32x17x16
   const Rows sum_planar_2 = {run.scratch + 0, 512, 16, 17, 17, 16, 32, 0, 0};  // 32x17x16, a ring of 17 rows
@@ -97,7 +112,8 @@ void block_2(const Run& run, int core) {
   const Rows sum_to_planar_inputs[] = {sum};
   const Rows head_inputs[] = {sum_planar_2};
   convert<Blocked, Planar>(
-      sum_to_planar_shape, {sum_to_planar_inputs, &sum_planar_2, nullptr, segment.layers[0].begin, segment.layers[0].end, {0, 1}});
+      sum_to_planar_shape, {sum_to_planar_inputs, &sum_planar_2, nullptr, segment.layers[0].begin,
+      segment.layers[0].end, {0, 1}});
   conv_planar<12, 1, 8, 0, Epilogue<>>(
       head_shape, {head_inputs, &head, run.weights + 28624, segment.layers[1].begin, segment.layers[1].end, {core, 2}});
 }

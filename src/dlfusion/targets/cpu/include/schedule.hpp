@@ -10,11 +10,11 @@ struct Range {
   int end;
 };
 
-// floor(a / b) for b > 0.
-constexpr int floor_divide(int a, int b) { return a / b - (a % b < 0); }
+// floor(a / b) for b > 0. Products of row numbers need more than 32 bits in maps of a hundred thousand rows.
+constexpr int floor_divide(long a, long b) { return static_cast<int>(a / b - (a % b < 0)); }
 
 // One past the last input row read for output rows that end at `end` (dlfusion/ops/window.py).
-constexpr int window_end(int end, int multiplier, int last_offset, int divisor = 1) {
+constexpr int window_end(long end, long multiplier, long last_offset, long divisor = 1) {
   return floor_divide((end - 1) * multiplier + last_offset, divisor) + 1;
 }
 

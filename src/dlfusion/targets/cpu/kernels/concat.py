@@ -75,7 +75,11 @@ def _lower(layer: Layer, network: Network, isa: Isa, layout: Layout, written: Co
         name="concat",
         shape_type="ConcatShape",
         arguments=(LAYOUT_TYPES[layout],),
-        fields=(len(names), offsets, ["false" if index in written else "true" for index in range(len(names))]),
+        fields={
+            "count": len(names),
+            "first": offsets,
+            "copied": ["false" if index in written else "true" for index in range(len(names))],
+        },
         input_layouts=(layout,) * len(names),
         input_pads=(overhang(shape, layout, isa),) * len(names),
         output_layout=layout,

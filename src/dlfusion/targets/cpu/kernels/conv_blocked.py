@@ -51,20 +51,20 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None or conv.kernel[0] > MAXIMUM_KERNEL_ROWS:
         return None
-    fields = (
-        conv.kernel[0],
-        conv.strides[0],
-        conv.dilations[0],
-        conv.pads[0],
-        conv.pads[1],
-        conv.kernel[1],
-        conv.dilations[1],
-        channels.group_inputs,
-        channels.group_outputs,
-        max(group.input_units for group in groups),
-        weights_offset,
-        bias_offset,
-        code.steps,
+    shape = initializer(
+        kernel_rows=conv.kernel[0],
+        row_stride=conv.strides[0],
+        row_dilation=conv.dilations[0],
+        pad_top=conv.pads[0],
+        pad_left=conv.pads[1],
+        kernel_columns=conv.kernel[1],
+        column_dilation=conv.dilations[1],
+        group_inputs=channels.group_inputs,
+        group_outputs=channels.group_outputs,
+        units=max(group.input_units for group in groups),
+        weights=weights_offset,
+        bias=bias_offset,
+        steps=code.steps,
     )
     steps = [
         conv.kernel[0] * conv.kernel[1] * (min(group.end_input * isa.lanes, inputs[1]) - group.first_input * isa.lanes)
@@ -76,7 +76,7 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         header="conv_blocked.hpp",
         function=f"conv_blocked<{parameters}>",
         shape_type="ConvShape",
-        shape=initializer(*fields),
+        shape=shape,
         input_layouts=(Layout.BLOCKED,) * (1 + operands),
         output_layout=Layout.BLOCKED,
         cycles=outputs[0] * outputs[2] * row_cycles(block, steps, outputs[3], isa),

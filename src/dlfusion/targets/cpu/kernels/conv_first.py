@@ -51,20 +51,20 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
         return None
-    fields = (
-        conv.kernel[0],
-        conv.strides[0],
-        conv.dilations[0],
-        conv.pads[0],
-        conv.pads[1],
-        conv.kernel[1],
-        conv.dilations[1],
-        channels.group_inputs,
-        channels.group_outputs,
-        stored,
-        weights_offset,
-        bias_offset,
-        code.steps,
+    shape = initializer(
+        kernel_rows=conv.kernel[0],
+        row_stride=conv.strides[0],
+        row_dilation=conv.dilations[0],
+        pad_top=conv.pads[0],
+        origin=conv.pads[1],
+        columns=conv.kernel[1],
+        column_stride=conv.dilations[1],
+        group_inputs=channels.group_inputs,
+        group_outputs=channels.group_outputs,
+        channels=stored,
+        weights=weights_offset,
+        bias=bias_offset,
+        steps=code.steps,
     )
     parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {conv.strides[1]}, {code.type}"
     operands = len(layer.reads) - 1
@@ -73,7 +73,7 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         header="conv_first.hpp",
         function=f"conv_first<{parameters}>",
         shape_type="PlanarShape",
-        shape=initializer(*fields),
+        shape=shape,
         input_layouts=(Layout.PLANAR, *[Layout.BLOCKED] * operands),
         output_layout=Layout.BLOCKED,
         cycles=outputs[0] * outputs[2] * cycles,

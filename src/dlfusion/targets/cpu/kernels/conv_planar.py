@@ -38,20 +38,20 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
         return ()
-    fields = (
-        conv.kernel[0],
-        conv.strides[0],
-        conv.dilations[0],
-        conv.pads[0],
-        conv.pads[1],
-        conv.kernel[1],
-        conv.dilations[1],
-        channels.group_inputs,
-        channels.group_outputs,
-        channels.group_inputs,
-        weights_offset,
-        bias_offset,
-        code.steps,
+    shape = initializer(
+        kernel_rows=conv.kernel[0],
+        row_stride=conv.strides[0],
+        row_dilation=conv.dilations[0],
+        pad_top=conv.pads[0],
+        origin=conv.pads[1],
+        columns=conv.kernel[1],
+        column_stride=conv.dilations[1],
+        group_inputs=channels.group_inputs,
+        group_outputs=channels.group_outputs,
+        channels=channels.group_inputs,
+        weights=weights_offset,
+        bias=bias_offset,
+        steps=code.steps,
     )
     computed = round_up(outputs[3], isa.lanes)
     last = computed - 1 + (conv.kernel[1] - 1) * conv.dilations[1] - conv.pads[1]
@@ -61,7 +61,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         header="conv_planar.hpp",
         function=f"conv_planar<{block.channels}, {block.vectors}, {block.rest}, {block.short}, {code.type}>",
         shape_type="PlanarShape",
-        shape=initializer(*fields),
+        shape=shape,
         input_layouts=(Layout.PLANAR,) * (1 + operands),
         output_layout=Layout.PLANAR,
         cycles=outputs[0] * outputs[2] * (cycles + 2.0 * taps),

@@ -116,19 +116,19 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
     if code is None or rows > MAXIMUM_KERNEL_ROWS:
         return None
     base = initializer(
-        rows,
-        operator.strides[0],
-        operator.dilations[0],
-        operator.pads[0],
-        operator.pads[1],
-        operator.kernel[1],
-        operator.dilations[1],
-        channels.group_inputs,
-        channels.group_outputs,
-        max(group.input_units for group in groups),
-        weights_offset,
-        bias_offset,
-        code.steps,
+        kernel_rows=rows,
+        row_stride=operator.strides[0],
+        row_dilation=operator.dilations[0],
+        pad_top=operator.pads[0],
+        pad_left=operator.pads[1],
+        kernel_columns=operator.kernel[1],
+        column_dilation=operator.dilations[1],
+        group_inputs=channels.group_inputs,
+        group_outputs=channels.group_outputs,
+        units=max(group.input_units for group in groups),
+        weights=weights_offset,
+        bias=bias_offset,
+        steps=code.steps,
     )
     per_row = found.mean_rows * isa.lanes
     cycles = 0.0
@@ -142,7 +142,7 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
         header="conv_transpose_blocked.hpp",
         function=f"conv_transpose_blocked<{parameters}>",
         shape_type="TransposedShape",
-        shape=initializer(base, operator.kernel[0], taps, packed[0].size),
+        shape=initializer(base=base, kernel=operator.kernel[0], stored_taps=taps, phase_weights=packed[0].size),
         input_layouts=(Layout.BLOCKED,) * (1 + operands),
         output_layout=Layout.BLOCKED,
         cycles=outputs[0] * outputs[2] * cycles,
@@ -199,19 +199,19 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
     if code is None:
         return None
     base = initializer(
-        rows,
-        operator.strides[0],
-        operator.dilations[0],
-        operator.pads[0],
-        -first,
-        last - first + 1,
-        1,
-        inputs[1],
-        outputs[1],
-        inputs[1],
-        weights_offset,
-        bias_offset,
-        code.steps,
+        kernel_rows=rows,
+        row_stride=operator.strides[0],
+        row_dilation=operator.dilations[0],
+        pad_top=operator.pads[0],
+        origin=-first,
+        columns=last - first + 1,
+        column_stride=1,
+        group_inputs=inputs[1],
+        group_outputs=outputs[1],
+        channels=inputs[1],
+        weights=weights_offset,
+        bias=bias_offset,
+        steps=code.steps,
     )
     computed = round_up(width, isa.lanes)
     output_pads = Pads(0, computed * stride - outputs[3])
@@ -222,7 +222,7 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
         header="conv_transpose_planar.hpp",
         function=f"conv_transpose_planar<{parameters}>",
         shape_type="TransposedPlanarShape",
-        shape=initializer(base, operator.kernel[0], packed[0].size),
+        shape=initializer(base=base, kernel=operator.kernel[0], phase_weights=packed[0].size),
         input_layouts=(Layout.PLANAR,) * (1 + operands),
         output_layout=Layout.PLANAR,
         cycles=outputs[0] * outputs[2] * (cycles * found.mean_rows / max(rows, 1) + 2.0 * taps),

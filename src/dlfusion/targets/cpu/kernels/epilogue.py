@@ -70,7 +70,7 @@ def build(layer: Layer, graph: Graph, section: Section, lanes: int) -> EpilogueC
         value = node.output
     if len(steps) > MAXIMUM_STEPS:
         return None
-    texts = [initializer(step.input, step.constant, step.a, step.b) for step in steps]
+    texts = [initializer(input=step.input, constant=step.constant, a=step.a, b=step.b) for step in steps]
     return EpilogueCode(f"Epilogue<{', '.join(step.operation for step in steps)}>", initializer(initializer(*texts)))
 
 

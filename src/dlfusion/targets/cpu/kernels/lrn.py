@@ -20,7 +20,11 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         name="lrn",
         shape_type="LrnShape",
         arguments=(operator.channels_before, operator.channels_after),
-        fields=(operator.alpha / operator.size, float(operator.beta), float(operator.bias)),
+        fields={
+            "alpha": operator.alpha / operator.size,
+            "beta": float(operator.beta),
+            "bias": float(operator.bias),
+        },
         input_layouts=(Layout.BLOCKED,),
         input_pads=(Pads(),),
         output_layout=Layout.BLOCKED,

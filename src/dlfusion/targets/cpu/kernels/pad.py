@@ -25,7 +25,7 @@ def _lower(operator: Pad, layer: Layer, network: Network, isa: Isa, layout: Layo
         name="pad",
         shape_type="PadShape",
         arguments=(LAYOUT_TYPES[layout],),
-        fields=(operator.top, operator.left, float(operator.value)),
+        fields={"top": operator.top, "left": operator.left, "value": float(operator.value)},
         input_layouts=(layout,),
         input_pads=(Pads(),),
         output_layout=layout,

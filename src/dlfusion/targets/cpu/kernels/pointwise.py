@@ -21,7 +21,7 @@ def _lower(layer: Layer, network: Network, isa: Isa, layout: Layout) -> tuple[Lo
         name="pointwise",
         shape_type="PointwiseShape",
         arguments=(LAYOUT_TYPES[layout],),
-        fields=(),
+        fields={},
         input_layouts=(layout,),
         input_pads=(overhang(shape, layout, isa),),
         output_layout=layout,

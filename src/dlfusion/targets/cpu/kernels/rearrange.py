@@ -52,11 +52,12 @@ def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Lay
         case DepthToSpace(block=block, order=order):
             name, shape_type = "depth_to_space", "DepthToSpaceShape"
             by_place = order is ChannelOrder.DCR
-            fields: tuple[int, ...] = (block, 1, shape[1]) if by_place else (block, block * block, 1)
+            channel_step, place_step = (1, shape[1]) if by_place else (block * block, 1)
+            fields = {"block": block, "channel_step": channel_step, "place_step": place_step}
         case SpaceToDepth(block=block):
-            name, shape_type, fields = "space_to_depth", "SpaceToDepthShape", (block,)
+            name, shape_type, fields = "space_to_depth", "SpaceToDepthShape", {"block": block}
         case ChannelShuffle(groups=groups) if source is target:
-            name, shape_type, fields = "channel_shuffle", "ChannelShuffleShape", (groups,)
+            name, shape_type, fields = "channel_shuffle", "ChannelShuffleShape", {"groups": groups}
             arguments = arguments[:1]
         case _:
             return ()

@@ -25,7 +25,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
                 name="reshape",
                 shape_type="ReshapeShape",
                 arguments=(LAYOUT_TYPES[source], LAYOUT_TYPES[target]),
-                fields=(),
+                fields={},
                 input_layouts=(source,),
                 input_pads=(Pads(),),
                 output_layout=target,

@@ -38,7 +38,10 @@ def _lower(operator: Resize, layer: Layer, network: Network, isa: Isa, layout: L
         name="resize",
         shape_type="ResizeShape",
         arguments=(LAYOUT_TYPES[layout], "Nearest" if operator.mode is ResizeMode.NEAREST else "Linear"),
-        fields=(_table(operator.row_taps(height), section), _table(operator.column_taps(width), section)),
+        fields={
+            "rows": _table(operator.row_taps(height), section),
+            "columns": _table(operator.column_taps(width), section),
+        },
         input_layouts=(layout,),
         input_pads=(Pads(),),
         output_layout=layout,

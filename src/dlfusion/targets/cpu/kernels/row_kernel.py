@@ -1,6 +1,6 @@
 """What the kernels that sweep over rows (`sweep.hpp`) have in common: how they are described to the code generator."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -30,7 +30,7 @@ class RowKernel:
     name: str
     shape_type: str
     arguments: Sequence[object]
-    fields: Sequence[object]
+    fields: Mapping[str, object]
     input_layouts: Sequence[Layout]
     input_pads: Sequence[Pads]
     output_layout: Layout
@@ -55,7 +55,7 @@ def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[
             header=kernel.header,
             function=f"{kernel.name}<{arguments}>",
             shape_type=kernel.shape_type,
-            shape=initializer(*kernel.fields, code.steps),
+            shape=initializer(**kernel.fields, steps=code.steps),
             input_layouts=(*kernel.input_layouts, *[kernel.output_layout] * len(operands)),
             output_layout=kernel.output_layout,
             cycles=kernel.cycles + vector_count(shape, kernel.output_layout, isa) * EPILOGUE_CYCLES * operations,

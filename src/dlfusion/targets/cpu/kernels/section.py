@@ -65,9 +65,15 @@ def float_literal(value: float) -> str:
     return f"{number!r}f"
 
 
-def initializer(*fields: object) -> str:
-    """A C++ braced initializer: numbers, texts of C++ as they are, and sequences as nested braces."""
-    return "{" + ", ".join(_field(field) for field in fields) + "}"
+def initializer(*fields: object, **members: object) -> str:
+    """A C++ braced initializer: numbers, texts of C++ as they are, and sequences as nested braces.
+
+    `members` must be in the order of the structure's members; each gets its name before it as a comment, because C++17
+    has no initializers by name.
+    """
+    texts = [_field(field) for field in fields]
+    texts += [f"/*{name}=*/{_field(value)}" for name, value in members.items()]
+    return "{" + ", ".join(texts) + "}"
 
 
 def _field(field: object) -> str:

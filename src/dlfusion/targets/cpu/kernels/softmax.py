@@ -28,7 +28,7 @@ def _lower(layer: Layer, network: Network, isa: Isa, layout: Layout) -> tuple[Lo
         name="softmax",
         shape_type="SoftmaxShape",
         arguments=(LAYOUT_TYPES[layout],),
-        fields=(),
+        fields={},
         input_layouts=(layout,),
         input_pads=(overhang(shape, layout, isa),),
         output_layout=layout,

@@ -1,0 +1,183 @@
+"""Whole programs under the compiler's sanitizers: random networks, random plans, 3 cores.
+
+Beside what sanitizers see by themselves, buffers lie apart with guarded gaps between them, and all activations start as
+NaN, so that reading or writing past a buffer, and reading what nobody wrote, are found too.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from dlfusion.graph.builder import GraphBuilder
+from dlfusion.graph.graph import Array, Graph
+from dlfusion.layers.describe import describe
+from dlfusion.layers.layer import Network
+from dlfusion.machine import host
+from dlfusion.ops.conv import Conv
+from dlfusion.plan.plan import Block, Plan
+from dlfusion.runtime.check import compare
+from dlfusion.runtime.program import Program
+from dlfusion.runtime.reference import evaluate
+from dlfusion.targets.cpu import emit_block, placement, target
+from dlfusion.targets.cpu.isa import ISAS, Isa
+from dlfusion.targets.cpu.memory import Interval
+from dlfusion.targets.cpu.stages import Staged
+from tests.support.random_graphs import graphs, random_inputs
+from tests.support.random_plans import plans
+
+SANITIZED = Path(__file__).with_name("sanitized")
+GAP = 64
+"""Floats between two buffers, as in memory.hpp."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++"),
+]
+
+
+class Spread:
+    """Places every tensor and every line buffer of a program at a place of its own, with a gap after each."""
+
+    def __init__(self) -> None:
+        self.tensor_gaps: list[int] = []
+        self.scratch_gaps: list[int] = []
+        self.scratch_end = 0
+
+    def generate(self, network: Network, plan: Plan, isa: Isa) -> Program:
+        ring = placement._Placer._ring
+
+        def offsets(intervals: Iterable[Interval], alignment: int) -> tuple[dict[str, int], int]:
+            found, end = {}, 0
+            for interval in intervals:
+                found[interval.name] = end
+                end += -(-interval.size // alignment) * alignment
+                self.tensor_gaps.append(end)
+                end += GAP
+            return found, end
+
+        def apart(placer: placement._Placer, value: str, capacity: int, offset: int) -> placement.Home:
+            home = replace(ring(placer, value, capacity, offset), offset=self.scratch_end)
+            self.scratch_end += capacity * home.geometry.row_stride
+            self.scratch_gaps.append(self.scratch_end)
+            self.scratch_end += GAP
+            return home
+
+        def place(staged: Staged, isa: Isa) -> placement.Placement:
+            return replace(placement.place(staged, isa), scratch_floats=self.scratch_end)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(placement, "assign_offsets", offsets)
+            patch.setattr(placement._Placer, "_ring", apart)
+            patch.setattr(target, "place", place)
+            return target.generate(network, plan, isa)
+
+    def header(self, cores: int) -> str:
+        """gaps.hpp: where gaps begin, in floats."""
+        lists = {"TENSOR_GAPS": self.tensor_gaps, "SCRATCH_GAPS": self.scratch_gaps}
+        lines = ["#pragma once", "#include <cstddef>", "#include <vector>", f"constexpr std::size_t CORES = {cores};"]
+        for name, gaps in lists.items():
+            lines.append(f"static const std::vector<std::size_t> {name} = {{{', '.join(map(str, gaps))}}};")
+        return "\n".join(lines) + "\n"
+
+
+def run(network: Network, plan: Plan, inputs: tuple[Array, ...], sanitizer: str, folder: Path) -> tuple[Array, ...]:
+    """The outputs of the program built with `-fsanitize=<sanitizer>`; whatever the sanitizer reports fails the test."""
+    spread = Spread()
+    program = spread.generate(network, plan, ISAS[host().isas[0]])
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, text in program.headers.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "gaps.hpp").write_text(spread.header(program.cores), encoding="utf-8")
+    for name in ("memory.hpp", "main.cpp"):
+        shutil.copyfile(SANITIZED / name, folder / name)
+    for unit in program.units:
+        (folder / unit.name).write_text(unit.text, encoding="utf-8")
+    # One translation unit: reading the headers once for each kernel would take most of the time.
+    # Kernels come last: in C++ a template's explicit instantiation must follow its `extern` declaration.
+    ordered = sorted((unit.name for unit in program.units), key=lambda name: (name.startswith("kernel_"), name))
+    units = "".join(f'#include "{name}"\n' for name in ordered)
+    (folder / "all.cpp").write_text(units + '#include "main.cpp"\n', encoding="utf-8")
+    program.weights.tofile(folder / "weights.bin")
+    np.concatenate([array.reshape(-1) for array in inputs]).tofile(folder / "inputs.bin")
+    flags = ["-std=c++17", "-O1", "-g1", "-ffp-contract=fast", *program.units[0].flags, f"-fsanitize={sanitizer}"]
+    flags += ["-fno-sanitize-recover=all", "-pthread", "-I."]
+    command = ["g++", *flags, "all.cpp", "-o", "program"]
+    compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if compiled.returncode != 0 and "cannot find" in compiled.stderr:
+        pytest.skip(f"g++ has no library for -fsanitize={sanitizer}")
+    assert compiled.returncode == 0, compiled.stderr
+    done = subprocess.run(["./program"], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{done.stderr}{done.stdout}\n{plan.to_json()}"
+    values = np.fromfile(folder / "outputs.bin", np.float32)
+    shapes = [port.array_shape for port in network.graph.outputs]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    return tuple(part.reshape(shape) for part, shape in zip(np.split(values, ends[:-1]), shapes, strict=True))
+
+
+def check(graph: Graph, plan: Plan, sanitizer: str, folder: Path) -> None:
+    network = describe(graph)
+    inputs = random_inputs(graph, seed=0)
+    verdict = compare(run(network, plan, inputs, sanitizer, folder), evaluate(graph, inputs))
+    assert verdict.passed, f"{verdict}\n{plan.to_json()}"
+
+
+# Shrinking would compile hundreds of programs, and the directory may be shared because every run empties it.
+SETTINGS = settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+@given(data=st.data())
+@SETTINGS
+def test_random_programs_are_clean(sanitizer: str, tmp_path: Path, data: st.DataObject) -> None:
+    graph = data.draw(graphs(max_nodes=10).filter(lambda graph: len(graph.nodes) >= 5))
+    several = plans(describe(graph), most_cores=3).filter(lambda plan: any(block.cores > 1 for block in plan.blocks))
+    check(graph, data.draw(several), sanitizer, tmp_path / "program")
+
+
+def two_convolutions() -> tuple[Graph, Plan]:
+    """Two layers in one block on two cores, so that both cores compute some rows of the first one."""
+    builder, generator = GraphBuilder("halo"), np.random.default_rng(0)
+    value = builder.input("x", (1, 16, 12, 9))
+    for _ in range(2):
+        weights = generator.standard_normal((16, 16, 3, 3)) / 12
+        value = builder.node(Conv((3, 3), pads=(1, 1, 1, 1)), [value], [weights, np.ones(16)])
+        builder.output(value)
+    graph = builder.build()
+    return graph, Plan(graph.digest, "any machine", "by hand", (Block(0, 1, 2, step_rows=2),))
+
+
+def test_a_race_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests above rely on: cores that write rows of each other are reported."""
+    graph, plan = two_convolutions()
+    check(graph, plan, "thread", tmp_path / "right")
+    monkeypatch.setattr(placement, "_produces_owned_rows_only", lambda rows, value: True)
+    monkeypatch.setattr(placement._Placer, "_fits_user_array", lambda placer, value: True)
+    with pytest.raises(AssertionError, match="data race"):
+        check(graph, plan, "thread", tmp_path / "wrong")
+
+
+def test_a_line_buffer_that_is_too_small_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, plan = two_convolutions()
+    rows_of = emit_block.rows_of
+
+    def wrong(staged: Staged, value: str, home: placement.Home, image: str) -> str:
+        ring = home.kind is placement.Kind.RING
+        return rows_of(staged, value, replace(home, capacity=home.capacity + ring), image)
+
+    monkeypatch.setattr(emit_block, "rows_of", wrong)
+    with pytest.raises(AssertionError, match="AddressSanitizer"):
+        check(graph, plan, "address,undefined", tmp_path / "wrong")

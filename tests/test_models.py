@@ -1,0 +1,90 @@
+"""No plan changes the numbers of whole models: the zoo in reduced size, and the light set at full size.
+
+`python -m benchmarks.verify` does the same with all of them at full size, with more plans; it takes minutes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from onnx import ModelProto, version_converter
+
+import zoo
+from benchmarks.verify import plans
+from dlfusion import driver
+from dlfusion.graph.graph import Array
+from dlfusion.layers.layer import Network
+from dlfusion.plan.plan import Plan
+from dlfusion.runtime.check import compare
+from tests.support.onnx_models import run_onnx_runtime
+from zoo import light
+
+REDUCED: dict[str, dict[str, Any]] = {
+    "alexnet": {"size": 97, "width_factor": 0.25},
+    "vgg19": {"size": 65, "width_factor": 0.125},
+    "resnet18": {"size": 97, "width_factor": 0.25},
+    "resnet50": {"size": 97, "width_factor": 0.25},
+    "mobilenetv2": {"size": 97, "width_factor": 0.5},
+    "fsrcnn": {"size": 97, "width": 65},
+    "espcn": {"size": 97, "width": 65},
+    "unet": {"size": 48, "width": 80, "width_factor": 0.125},
+}
+
+HUGE = ("bvlc_alexnet", "vgg19", "zfnet512")
+"""Every plan writes their hundreds of megabytes of weights to disk, so they are run under two plans only."""
+
+OPSETS = (7, 9, 13, 17, 21)
+
+
+def check(network: Network, chosen: Sequence[Plan], inputs: Sequence[Array], expected: Sequence[Array]) -> None:
+    """Compiles and runs each plan."""
+    for plan in chosen:
+        with driver.compile(network, plan=plan) as compiled:
+            verdict = compare(compiled.outputs(*inputs), expected)
+        assert verdict.passed, f"{plan.strategy}: {verdict}\n{plan.to_json()}"
+
+
+def check_with_onnx_runtime(model: ModelProto, *, random_plans: int = 2) -> None:
+    """Compiles and runs the model under all strategies with 1 and 2 cores, and under random plans."""
+    network = driver.import_model(model)
+    inputs = driver.random_inputs(network)
+    expected = run_onnx_runtime(model, network.graph, inputs)
+    check(network, tuple(plans(network, random_plans)), inputs, expected)
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_zoo(name: str) -> None:
+    check_with_onnx_runtime(zoo.build(name, **REDUCED[name]))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "unet"])
+def test_batch_of_three(name: str) -> None:
+    check_with_onnx_runtime(zoo.build(name, **REDUCED[name], batch=3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", light.NAMES)
+def test_light_model(name: str) -> None:
+    network = driver.import_model(light.path(name))
+    chosen = tuple(plans(network, random_plans=2))
+    if name in HUGE:
+        chosen = (chosen[1], chosen[-1])  # fuse-all with 1 core, and a random plan
+    check(network, chosen, [light.stored_input(name)], [light.stored_output(name)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["densenet121", "inception_v1", "shufflenet"])
+def test_light_model_with_random_weights(name: str) -> None:
+    """The shipped weights are all alike, so that a channel out of place would not show."""
+    check_with_onnx_runtime(light.randomized(name))
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("name", ["mobilenetv2", "espcn"])
+def test_opset(name: str, opset: int) -> None:
+    model = version_converter.convert_version(zoo.build(name, **REDUCED[name]), opset)
+    assert model.opset_import[0].version == opset
+    network = driver.import_model(model)
+    inputs = driver.random_inputs(network)
+    expected = run_onnx_runtime(model, network.graph, inputs)
+    check(network, [driver.make_plan(network, "fuse-all", 2)], inputs, expected)
