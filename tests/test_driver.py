@@ -18,7 +18,7 @@ from dlfusion.errors import BuildError, InputError, ModelError, PlanError, Unsup
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plan.plan import Block
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu import target
@@ -33,7 +33,7 @@ def small() -> ModelProto:
 
 
 def two_by_two() -> ModelProto:
-    """Two inputs, a and b, and two outputs: a + b, and the larger channels of b's maximum."""
+    """Two inputs, a and b, and two outputs: their sum, and the maxima of b's 3x3 windows."""
     nodes = [
         helper.make_node("Add", ["a", "b"], ["sum"], name="add"),
         helper.make_node("MaxPool", ["b"], ["pooled"], name="pool", kernel_shape=[3, 3]),
@@ -137,7 +137,7 @@ def test_a_plan_as_object_and_as_edited_file(tmp_path: Path) -> None:
     for given in (plan, path, str(path)):
         with dlfusion.compile(small(), plan=given) as compiled:
             assert compiled.plan == plan
-            results.append(compiled(*inputs))
+            results.append(compiled.outputs(*inputs)[0])
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])
     assert compare([results[0]], evaluate(network.graph, inputs)).passed
@@ -238,9 +238,8 @@ def test_verify_names_the_first_layer_that_differs(broken: int, monkeypatch: pyt
 
     monkeypatch.setattr(target, "lower", lower_wrongly)
     network = driver.import_model(small())
-    with dlfusion.compile(network, strategy="fuse-all") as compiled:
-        with pytest.raises(VerificationError) as caught:
-            driver.verify(compiled)
+    with dlfusion.compile(network, strategy="fuse-all") as compiled, pytest.raises(VerificationError) as caught:
+        driver.verify(compiled)
     assert f"first different in layer {network.layers[broken].name}: " in str(caught.value)
 
 

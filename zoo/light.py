@@ -56,7 +56,7 @@ def stored_input(name: str) -> NDArray[np.float32]:
     (port,) = (port for port in graph.input if port.name not in constants)
     shape = [dimension.dim_value for dimension in port.type.tensor_type.shape.dim]
     size = math.prod(shape)
-    return (np.arange(size).reshape(shape) / size).astype(np.float32)
+    return np.asarray(np.arange(size).reshape(shape) / size, np.float32)
 
 
 def stored_output(name: str) -> NDArray[np.float32]:

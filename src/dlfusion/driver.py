@@ -212,7 +212,9 @@ def load(folder: str | os.PathLike[str]) -> CompiledModel:
     """Loads an artefact that `CompiledModel.save` or `dlfusion compile -o` wrote.
 
     Raises:
-        InputError: the folder is no artefact, or this CPU lacks what it was compiled for.
+        InputError: the folder is no artefact.
+        PlanError: its plan is damaged.
+        BuildError: other files of it are missing or damaged, or this CPU lacks what it was compiled for.
     """
     path = Path(folder)
     try:
