@@ -4,6 +4,7 @@ The choice depends on the network alone, never on the plan, so that a plan canno
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dlfusion.errors import UnsupportedError
@@ -33,7 +34,8 @@ def lower(network: Network, isa: Isa) -> Lowering:
     Raises:
         UnsupportedError: no kernel runs a layer; the message lists all such layers.
     """
-    options = tuple(candidates(layer, network, isa) for layer in network.layers)
+    with ThreadPoolExecutor() as pool:  # packing weights is copying, for which NumPy lets other threads run
+        options = tuple(pool.map(lambda layer: candidates(layer, network, isa), network.layers))
     missing = [layer for layer, found in zip(network.layers, options, strict=True) if not found]
     if missing:
         lines = "\n".join(f"  {layer.anchor.operator.label}, node {layer.name}" for layer in missing)
