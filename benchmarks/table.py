@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->"
+STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block", "fixed-block:3")
+"""All, and blocks of three layers on all cores, which the small cost model of `fixed-block` may pass over."""
 MODELS = ("alexnet", "vgg19", "resnet18", "resnet50", "mobilenetv2", "fsrcnn", "espcn", "unet")
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "models", nargs="*", help=f"some of {', '.join(MODELS)} (default: all, and README.md is updated)"
     )
-    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of runs for each engine (default: 3)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of runs for each engine (default: 2)")
     arguments = parser.parse_args()
     unknown = set(arguments.models) - set(MODELS)
     if unknown:
@@ -46,7 +48,7 @@ def main() -> None:
 def measure(names: Sequence[str], seconds: float) -> Record:
     """Build and compare the models one after another; writes each model's samples as soon as they are there."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    chosen = Options(cores=tuple(range(1, usable_cores() + 1)), seconds=seconds)
+    chosen = Options(STRATEGIES, cores=tuple(range(1, usable_cores() + 1)), seconds=seconds)
     records = []
     with progress() as advance, tempfile.TemporaryDirectory(prefix="dlfusion-table-") as scratch:
         for name in names:
