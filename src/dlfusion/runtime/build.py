@@ -93,7 +93,6 @@ def build(
         shutil.copyfile(library, staging / LIBRARY_FILE)
         description = {**_description(program, compiler), LIBRARY_BYTES: library.stat().st_size}
         _write_text(staging / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
-        cache.prune()
         if folder is None or target is None:
             return staging
         staging.chmod(0o755)  # folders made by tempfile are readable by their owner alone
@@ -159,6 +158,12 @@ class _Builder:
                 self._report(unit.name, from_cache=True)
             self._report(LIBRARY_FILE, from_cache=True)
             return found
+        library = self._linked(key)
+        self._cache.prune()  # looking through the cache takes a while, so only when something was added to it
+        return library
+
+    def _linked(self, key: str) -> Path:
+        """The library, linked from objects of which those that are not in the cache are compiled."""
         objects, reused = self._objects()
         try:
             return self._link(key, objects)
