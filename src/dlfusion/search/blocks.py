@@ -62,16 +62,22 @@ def step_rows(network: Network, block: Block, machine: Machine) -> int:
     weights = sum(network.layers[index].features.weight_bytes for index in block.layers)
     inner = 2 * sum(network.layers[index].features.output_bytes for index in block.layers)
 
+    def weights_again(step: int) -> int:
+        return weights * -(-band // step) * block.cores if weights > room else 0
+
     def beyond_cache(step: int) -> tuple[int, int]:
         needed = arena_bytes(network, schedule(network, replace(block, step_rows=step)))
-        steps = -(-band // step)
-        again = weights * steps * block.cores if weights > room else 0
-        return again + (inner if needed > room else 0), needed if needed > room else -step
+        return weights_again(step) + (inner if needed > room else 0), needed if needed > room else -step
 
     small = [step for step in (8, 4, 2, 1) if step <= min(band, LARGEST_SMALL_STEP)]
-    if weights > room:
-        return min(dict.fromkeys([*small, band]), key=beyond_cache)
-    return next((step for step in small if beyond_cache(step)[0] == 0), small[-1])
+    if weights <= room:
+        return next((step for step in small if beyond_cache(step)[0] == 0), small[-1])
+    best, least = band, beyond_cache(band)
+    for step in small:  # the smaller the step, the more often weights are read again
+        if weights_again(step) > least[0]:
+            break
+        best, least = min((best, least), (step, beyond_cache(step)), key=lambda choice: choice[1])
+    return best
 
 
 def stands_alone(network: Network, index: int) -> bool:
