@@ -2,28 +2,27 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.codegen.writer import Writer, comment, string_literal
 from dlfusion.errors import PlanError
-from dlfusion.graph.graph import Port
+from dlfusion.graph.graph import FLOAT_BYTES, Port
 from dlfusion.layers.layer import Network
 from dlfusion.plan.plan import Plan
 from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit, weights_digest
 from dlfusion.targets.cpu.emit_block import BlockCode, Store, store_kernel, write_block, write_exports
 from dlfusion.targets.cpu.isa import Isa
-from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.lowering import Lowering, lower
 from dlfusion.targets.cpu.placement import Placement, place
 from dlfusion.targets.cpu.stages import Staged, stage
 
 _BLOCKS_PER_FILE = 16
-_FLOAT_BYTES = 4
 
 
 def generate(network: Network, plan: Plan, isa: Isa) -> Program:
@@ -40,6 +39,19 @@ def generate(network: Network, plan: Plan, isa: Isa) -> Program:
                 "layer's kernel itself. Leave `algorithms` empty."
             )
     return _Generator(network, plan, isa).run()
+
+
+class _Kernel(NamedTuple):
+    """A kernel instance: its template-id, the header that has the template, and its first argument's type."""
+
+    function: str
+    header: str
+    shape_type: str
+
+    @property
+    def declaration(self) -> str:
+        """What follows the word `template` where it is instantiated or announced."""
+        return f"void {self.function}(const {self.shape_type}&, const Call&);"
 
 
 class _Generator:
@@ -62,12 +74,12 @@ class _Generator:
         )
 
     def run(self) -> Program:
-        kernels = self._kernels()
+        kernels = self._used_kernels()
         headers = dict(read_headers(_include_folder()))
         headers["kernels.hpp"] = self._kernels_header(kernels)
         headers["blocks.hpp"] = self._blocks_header()
         units = (
-            *(self._kernel_unit(function, header) for function, header in kernels),
+            *(self._kernel_unit(kernel) for kernel in kernels),
             *self._block_units(),
             Unit("model.cpp", self._model_text(), self._isa.flags),
             runtime_unit((_include_folder() / "runtime.cpp").read_text(encoding="utf-8"), self._isa.flags),
@@ -103,39 +115,31 @@ class _Generator:
 
     # --- kernels -------------------------------------------------------------------------------------------------
 
-    def _kernels(self) -> tuple[tuple[str, str], ...]:
-        """Every distinct kernel instance and its header, in a fixed order."""
+    def _used_kernels(self) -> tuple[_Kernel, ...]:
+        """Every distinct kernel instance, in a fixed order."""
         used = [lowered for block in self._blocks for lowered in block.kernels()]
         used += [store.lowered for _, store in self._exports]
-        return tuple(sorted({(lowered.function, lowered.header): None for lowered in used}))
+        return tuple(sorted({_Kernel(way.function, way.header, way.shape_type) for way in used}))
 
-    def _kernel_unit(self, function: str, header: str) -> Unit:
-        shape_type = self._shape_types[function]
+    def _kernel_unit(self, kernel: _Kernel) -> Unit:
         text = (
-            f'#include "{header}"\n\nnamespace dlfusion {{\n'
-            f"template void {function}(const {shape_type}&, const Call&);\n}}  // namespace dlfusion\n"
+            f'#include "{kernel.header}"\n\nnamespace dlfusion {{\n'
+            f"template {kernel.declaration}\n}}  // namespace dlfusion\n"
         )
-        stem = re.sub(r"[^0-9a-z]+", "_", function.lower()).strip("_")[:80]
-        digest = hashlib.sha256(function.encode()).hexdigest()[:8]
+        stem = re.sub(r"[^0-9a-z]+", "_", kernel.function.lower()).strip("_")[:80]
+        digest = hashlib.sha256(kernel.function.encode()).hexdigest()[:8]
         return Unit(f"kernel_{stem}_{digest}.cpp", text, self._isa.flags)
 
-    def _kernels_header(self, kernels: Iterable[tuple[str, str]]) -> str:
+    def _kernels_header(self, kernels: Sequence[_Kernel]) -> str:
         out = Writer()
         out.line(f"// The kernels that this model calls, each compiled in a file of its own ({self._isa.name}).")
         out.line("#pragma once")
-        out.lines(*(f'#include "{header}"' for header in sorted({header for _, header in kernels})))
+        out.lines(*(f'#include "{header}"' for header in sorted({kernel.header for kernel in kernels})))
         out.line()
         out.line("namespace dlfusion {")
-        for function, _ in kernels:
-            out.line(f"extern template void {function}(const {self._shape_types[function]}&, const Call&);")
+        out.lines(*(f"extern template {kernel.declaration}" for kernel in kernels))
         out.line("}  // namespace dlfusion")
         return out.text()
-
-    @property
-    def _shape_types(self) -> dict[str, str]:
-        lowered: list[Lowered] = [way for block in self._blocks for way in block.kernels()]
-        lowered += [store.lowered for _, store in self._exports]
-        return {way.function: way.shape_type for way in lowered}
 
     # --- blocks --------------------------------------------------------------------------------------------------
 
@@ -197,8 +201,8 @@ class _Generator:
                 "blocks,",
                 f"{self._cores},  // cores",
                 f"{self._weights.nbytes},  // bytes of weights",
-                f"{self._placement.tensor_floats * _FLOAT_BYTES},  // bytes of tensors between blocks",
-                f"{self._placement.scratch_floats * _FLOAT_BYTES},  // bytes of line buffers, for each core",
+                f"{self._placement.tensor_floats * FLOAT_BYTES},  // bytes of tensors between blocks",
+                f"{self._placement.scratch_floats * FLOAT_BYTES},  // bytes of line buffers, for each core",
             )
         return _closed(out)
 
