@@ -51,21 +51,7 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
         return None
-    shape = initializer(
-        kernel_rows=conv.kernel[0],
-        row_stride=conv.strides[0],
-        row_dilation=conv.dilations[0],
-        pad_top=conv.pads[0],
-        origin=conv.pads[1],
-        columns=conv.kernel[1],
-        column_stride=conv.dilations[1],
-        group_inputs=channels.group_inputs,
-        group_outputs=channels.group_outputs,
-        channels=stored,
-        weights=weights_offset,
-        bias=bias_offset,
-        steps=code.steps,
-    )
+    shape = planar_shape(conv, channels, stored, weights_offset, bias_offset, code.steps)
     parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {conv.strides[1]}, {code.type}"
     operands = len(layer.reads) - 1
     cycles = row_cycles(block, [taps] * len(groups), outputs[3], isa) + 2.0 * taps
@@ -79,6 +65,29 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         cycles=outputs[0] * outputs[2] * cycles,
         input_pads=(input_pads(conv, inputs[3], outputs[3]), *[Pads()] * operands),
         constants=section.finish(),
+    )
+
+
+def planar_shape(conv: Conv, channels: Channels, stored: int, weights: int, bias: int, steps: str) -> str:
+    """The initializer of planar_taps.hpp's `PlanarShape` for a convolution.
+
+    Weights are stored for `stored` input channels of each group of output units; `weights` and `bias` are offsets into
+    the layer's section, and `steps` is the epilogue's initializer.
+    """
+    return initializer(
+        kernel_rows=conv.kernel[0],
+        row_stride=conv.strides[0],
+        row_dilation=conv.dilations[0],
+        pad_top=conv.pads[0],
+        origin=conv.pads[1],
+        columns=conv.kernel[1],
+        column_stride=conv.dilations[1],
+        group_inputs=channels.group_inputs,
+        group_outputs=channels.group_outputs,
+        channels=stored,
+        weights=weights,
+        bias=bias,
+        steps=steps,
     )
 
 

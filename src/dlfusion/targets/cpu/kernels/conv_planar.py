@@ -8,10 +8,10 @@ from dlfusion.ops.conv import Conv
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels import epilogue
-from dlfusion.targets.cpu.kernels.conv_first import MAXIMUM_TAPS
+from dlfusion.targets.cpu.kernels.conv_first import MAXIMUM_TAPS, planar_shape
 from dlfusion.targets.cpu.kernels.packing import Channels, dense_weights
 from dlfusion.targets.cpu.kernels.planar_blocks import choose
-from dlfusion.targets.cpu.kernels.section import Section, initializer, round_up
+from dlfusion.targets.cpu.kernels.section import Section, round_up
 
 MAXIMUM_CHANNELS = 64
 """With more on both sides, blocked tensors waste no lanes and read fewer cache lines."""
@@ -38,21 +38,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
         return ()
-    shape = initializer(
-        kernel_rows=conv.kernel[0],
-        row_stride=conv.strides[0],
-        row_dilation=conv.dilations[0],
-        pad_top=conv.pads[0],
-        origin=conv.pads[1],
-        columns=conv.kernel[1],
-        column_stride=conv.dilations[1],
-        group_inputs=channels.group_inputs,
-        group_outputs=channels.group_outputs,
-        channels=channels.group_inputs,
-        weights=weights_offset,
-        bias=bias_offset,
-        steps=code.steps,
-    )
+    shape = planar_shape(conv, channels, channels.group_inputs, weights_offset, bias_offset, code.steps)
     computed = round_up(outputs[3], isa.lanes)
     last = computed - 1 + (conv.kernel[1] - 1) * conv.dilations[1] - conv.pads[1]
     output_pads = Pads(0, computed - outputs[3])
