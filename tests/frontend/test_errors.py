@@ -10,7 +10,7 @@ import onnx_ir
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-import zoo
+from dlfusion import zoo
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend import load
 from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights

@@ -7,7 +7,7 @@ from dlfusion.frontend import load
 from dlfusion.passes import clean
 from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import assert_matches_onnx_runtime
-from zoo import light
+from dlfusion.zoo import light
 
 
 @pytest.mark.parametrize("name", light.NAMES)

@@ -2,7 +2,7 @@
 
 from onnx import ModelProto
 
-from zoo.builder import AFTER_POOL, AFTER_RELU, ModelBuilder, Value
+from dlfusion.zoo.builder import AFTER_POOL, AFTER_RELU, ModelBuilder, Value
 
 
 def build(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from onnx import ModelProto
 
-from zoo import alexnet, espcn, fsrcnn, mobilenet, resnet, unet, vgg
+from dlfusion.zoo import alexnet, espcn, fsrcnn, mobilenet, resnet, unet, vgg
 
 BUILDERS: Mapping[str, Callable[..., ModelProto]] = MappingProxyType(
     {

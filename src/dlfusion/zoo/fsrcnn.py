@@ -2,7 +2,7 @@
 
 from onnx import ModelProto
 
-from zoo.builder import ModelBuilder
+from dlfusion.zoo.builder import ModelBuilder
 
 AFTER_PRELU = 1.9
 """As `builder.AFTER_RELU`, for slopes around 0.2."""

@@ -5,7 +5,7 @@ With ReLU, and with the four convolutions that the usual implementations have: 5
 
 from onnx import ModelProto
 
-from zoo.builder import ModelBuilder
+from dlfusion.zoo.builder import ModelBuilder
 
 
 def build(*, seed: int, batch: int = 1, size: int = 540, width: int = 960, width_factor: float = 1.0) -> ModelProto:

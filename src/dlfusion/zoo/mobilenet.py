@@ -2,7 +2,7 @@
 
 from onnx import ModelProto
 
-from zoo.builder import ModelBuilder, Value
+from dlfusion.zoo.builder import ModelBuilder, Value
 
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Expansion, channels, repeats and stride of the first repeat: table 2 of the paper."""

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import zoo
+from dlfusion import zoo
 from dlfusion.frontend import load
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.reshape import Reshape
 from tests.support.onnx_models import assert_matches_onnx_runtime, feeds, run_onnx_runtime
-from zoo.__main__ import main
+from dlfusion.zoo.__main__ import main
 
 SMALL: dict[str, dict[str, Any]] = {
     "alexnet": {"size": 67, "width_factor": 0.25, "batch": 2},

@@ -2,7 +2,7 @@
 
 from onnx import ModelProto
 
-from zoo.builder import AFTER_POOL, AFTER_RELU, ModelBuilder
+from dlfusion.zoo.builder import AFTER_POOL, AFTER_RELU, ModelBuilder
 
 STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 """Channels and number of 3x3 convolutions before each pooling."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from onnx import ModelProto
 
-from zoo.builder import ModelBuilder, Value
+from dlfusion.zoo.builder import ModelBuilder, Value
 
 RESIDUAL_SCALE = 0.4
 """Scale of the last normalization of a branch: with 1, the variance would double with every block."""

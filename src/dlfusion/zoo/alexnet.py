@@ -2,7 +2,7 @@
 
 from onnx import ModelProto
 
-from zoo.builder import AFTER_POOL, AFTER_RELU, ModelBuilder
+from dlfusion.zoo.builder import AFTER_POOL, AFTER_RELU, ModelBuilder
 
 
 def build(*, seed: int, batch: int = 1, size: int = 224, width_factor: float = 1.0, classes: int = 1000) -> ModelProto:
