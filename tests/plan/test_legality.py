@@ -11,11 +11,13 @@ from dlfusion.errors import PlanError
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
+from dlfusion.machine.accelerator import Accelerator
+from dlfusion.machine.cpu import Cpu
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.reshape import Reshape
-from dlfusion.plan.legality import Limits, check, plan_problems, problems
+from dlfusion.plan.legality import Limits, check, machine_limits, plan_problems, problems
 from dlfusion.plan.plan import Block, Partition, Plan
 from tests.support.networks import convolution
 from tests.support.random_networks import networks
@@ -66,11 +68,25 @@ def test_legal_blocks(network: Network, block: Block) -> None:
 
 def test_limits_of_the_target(network: Network) -> None:
     block = Block(0, 1, 2)
-    needed = 3 * 8 * 6 * 4
-    assert problems(network, block, Limits(cores=1)) == ("2 cores are asked for, the limit is 1",)
-    assert problems(network, block, Limits(arena_bytes=needed)) == ()
-    (found,) = problems(network, block, Limits(arena_bytes=needed - 1))
-    assert found == f"line buffers need {needed} bytes per core, allowed are {needed - 1}"
+    # The second core's first step reads 3 rows of the image (3 channels, 6 columns), counted twice; 3 rows of 8
+    # channels are in the line buffer, and 2 of the output.
+    needed = (6 * 3 + 3 * 8 + 2 * 8) * 6 * 4
+    assert problems(network, block, Limits((1, 4))) == ("2 cores are asked for, possible are 1, 4",)
+    assert problems(network, block, Limits(on_chip_bytes=needed)) == ()
+    (found,) = problems(network, block, Limits(on_chip_bytes=needed - 1))
+    assert found == f"the rows under way need {needed} bytes per core, allowed are {needed - 1}"
+    assert problems(network, block, Limits(on_chip_bytes=needed - 1, element_bytes=2)) == ()
+
+
+def test_a_layer_alone_fits_any_memory(network: Network) -> None:
+    for block in (Block(0, 0, 1), Block(1, 1, 2, Partition.CHANNELS), Block(3, 3, 1)):
+        assert problems(network, block, Limits(on_chip_bytes=1)) == ()
+
+
+def test_limits_of_machines() -> None:
+    assert machine_limits(Cpu("any", 3, l2_bytes=1024)) == Limits((1, 2, 3), None, 4)
+    memories = Accelerator("any", (1, 2), 2, 1e9, 1e9, 16, 16, 4096, 8192, 1, 1e9, 1e9, 0.0, 0.0, 0.0)
+    assert machine_limits(memories) == Limits((1, 2), 4096, 2)
 
 
 def plan_of(network: Network, *blocks: Block) -> Plan:

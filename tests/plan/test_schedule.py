@@ -160,3 +160,20 @@ def test_a_whole_resnet_is_scheduled_in_a_moment() -> None:
     cut = schedule(network, Block(0, len(network.layers) - 1, 2))
     assert len(cut.ring_rows) == len(network.layers) - 1
     assert time.perf_counter() - started < 0.3
+
+
+def test_schedules_that_share_rows_cannot_change_them() -> None:
+    network = describe(chain([(8, 3, 1), (8, 3, 1)]).build())
+    one, two = (schedule(network, Block(0, 1, 2, step_rows=step)) for step in (1, 4))
+    assert one.produced is two.produced
+    with pytest.raises(ValueError, match="read-only"):
+        one.produced.first[0, 0] = 1
+
+
+def test_a_block_is_scheduled_fast_enough_to_try_thousands() -> None:
+    network = describe(vgg_head().build())
+    started = time.perf_counter()
+    for cores in (1, 2, 4, 8, 16, 32):
+        for step in (1, 2, 4, 8):
+            assert schedule(network, Block(0, 6, cores, step_rows=step)).ring_rows
+    assert (time.perf_counter() - started) / 24 < 0.005

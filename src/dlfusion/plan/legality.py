@@ -4,25 +4,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dlfusion.errors import PlanError
+from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.layer import Layer, Network
+from dlfusion.machine.machine import Machine
 from dlfusion.plan.plan import Block, Partition, Plan
 from dlfusion.plan.schedule import block_flow, schedule
-from dlfusion.plan.traffic import arena_bytes
+from dlfusion.plan.work import on_chip_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a target allows; None means that it sets no limit.
 
-    `arena_bytes` is per core. `algorithms` are the names that a block may choose from for its layers.
+    `on_chip_bytes` is what one core has for a fused block of activations of `element_bytes` each; a layer alone can be
+    cut along columns too, so it always fits. `algorithms` are the names that a block may choose from for its layers.
     """
 
-    cores: int | None = None
-    arena_bytes: int | None = None
+    core_counts: tuple[int, ...] | None = None
+    on_chip_bytes: int | None = None
+    element_bytes: int = FLOAT_BYTES
     algorithms: tuple[str, ...] = ()
 
 
 NO_LIMITS = Limits()
+
+
+def machine_limits(machine: Machine) -> Limits:
+    """What a machine allows."""
+    on_chip = machine.buffer_bytes if machine.buffer_is_memory else None
+    return Limits(machine.core_counts, on_chip, machine.element_bytes)
 
 
 def problems(network: Network, block: Block, limits: Limits = NO_LIMITS) -> tuple[str, ...]:
@@ -36,10 +46,10 @@ def problems(network: Network, block: Block, limits: Limits = NO_LIMITS) -> tupl
         found += _channel_problems(network, block)
     else:
         found += _row_problems(network, block)
-    if not found and limits.arena_bytes is not None:
-        needed = arena_bytes(network, schedule(network, block))
-        if needed > limits.arena_bytes:
-            found.append(f"line buffers need {needed} bytes per core, allowed are {limits.arena_bytes}")
+    if not found and limits.on_chip_bytes is not None and block.first < block.last:
+        needed = on_chip_bytes(network, schedule(network, block), limits.element_bytes)
+        if needed > limits.on_chip_bytes:
+            found.append(f"the rows under way need {needed} bytes per core, allowed are {limits.on_chip_bytes}")
     return tuple(found)
 
 
@@ -78,8 +88,8 @@ def _cover_problems(network: Network, plan: Plan) -> Iterator[str]:
 def _number_problems(block: Block, limits: Limits) -> Iterator[str]:
     if block.cores < 1:
         yield f"cores is {block.cores}, at least 1 is needed"
-    if limits.cores is not None and block.cores > limits.cores:
-        yield f"{block.cores} cores are asked for, the limit is {limits.cores}"
+    if limits.core_counts is not None and block.cores not in limits.core_counts:
+        yield f"{block.cores} cores are asked for, possible are {', '.join(map(str, limits.core_counts))}"
     if block.step_rows < 1:
         yield f"step_rows is {block.step_rows}, at least 1 is needed"
     for layer, name in block.algorithms:

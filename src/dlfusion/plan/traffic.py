@@ -10,7 +10,7 @@ from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.layer import Network
 from dlfusion.ops.window import Window
 from dlfusion.plan.plan import Partition
-from dlfusion.plan.schedule import Schedule, Segment
+from dlfusion.plan.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,10 @@ def produced_rows(schedule: Schedule) -> tuple[int, ...]:
 
     With the channels partition cores share each row, so it counts once.
     """
-    segments = [s for s in schedule.segments if schedule.block.partition is Partition.ROWS or s.core == 0]
-    return tuple(sum(s.produced[i].length for s in segments) for i in range(len(schedule.flow.values)))
+    rows = schedule.produced.end - schedule.produced.first
+    if schedule.block.partition is Partition.CHANNELS:
+        rows = rows[:, schedule.cut.core == 0]
+    return tuple(rows.sum(axis=1).tolist())
 
 
 def operations(network: Network, schedule: Schedule) -> int:
@@ -80,26 +82,13 @@ def arena_bytes(network: Network, schedule: Schedule, element_bytes: int = FLOAT
 
 def block_traffic(network: Network, schedule: Schedule, element_bytes: int = FLOAT_BYTES) -> Traffic:
     """The block's traffic: rows of its inputs (those read by two bands count twice), its outputs, its weights once."""
-    inputs = 0
-    for segment in schedule.segments:
-        for value, rows in input_rows(network, schedule, segment).items():
-            inputs += rows * row_bytes(network, value, element_bytes)
+    read = schedule.progress[len(schedule.flow.values) :, :, [0, -1]]
+    rows = (read[:, :, 1] - read[:, :, 0]).sum(axis=1).tolist()
+    values = zip(schedule.flow.inputs, rows, strict=True)
+    inputs = sum(count * row_bytes(network, value, element_bytes) for value, count in values)
     outputs = sum(prod(network.shape(value)) * element_bytes for value in schedule.flow.outputs)
     weights = sum(network.layers[index].features.weight_bytes for index in schedule.block.layers)
     return Traffic(inputs, outputs, weights // FLOAT_BYTES * element_bytes)
-
-
-def input_rows(network: Network, schedule: Schedule, segment: Segment) -> dict[str, int]:
-    """How many rows of each of the block's inputs a segment reads: from the first to the last that any layer needs."""
-    spans: dict[str, tuple[int, int]] = {}
-    for index, rows in zip(schedule.block.layers, segment.produced, strict=True):
-        for read in network.layers[index].reads:
-            if read.value in schedule.flow.inputs and rows.length:
-                height = network.shape(read.value)[2]
-                first, end = max(read.rows.first(rows.first), 0), min(read.rows.end(rows.end), height)
-                known_first, known_end = spans.get(read.value, (first, end))
-                spans[read.value] = (min(first, known_first), max(end, known_end))
-    return {value: max(end - first, 0) for value, (first, end) in spans.items()}
 
 
 def carried_rows(window: Window) -> int:
