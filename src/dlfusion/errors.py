@@ -33,5 +33,9 @@ class VerificationError(DlfusionError):
     """The compiled program's result differs from the reference."""
 
 
+class MachineError(DlfusionError):
+    """A machine file cannot be read, or a number in it is missing, unknown, of another unit or out of range."""
+
+
 class PlanWarning(UserWarning):
     """A plan is legal, but was made for another machine."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlfusion.machine import Machine, host
+from dlfusion.machine import Cpu, host
 from dlfusion.machine.host import read_machine, usable_cores, usable_cpus
 
 
@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_everything_that_linux_tells(root: Path) -> None:
-    assert read_machine(root, 2) == Machine("Test CPU", 2, ("avx512", "avx2"), 48 << 10, 2 << 20, 32 << 20)
+    assert read_machine(root, 2) == Cpu("Test CPU", 2, ("avx512", "avx2"), 48 << 10, 2 << 20, 32 << 20)
 
 
 def test_an_instruction_set_needs_all_its_flags(root: Path) -> None:
@@ -44,7 +44,7 @@ def test_missing_files_leave_facts_unknown(tmp_path: Path) -> None:
 
 
 def test_fingerprint_names_what_plans_depend_on() -> None:
-    machine = Machine("Test CPU", 2, ("avx2",), 48 << 10, None, 32 << 20)
+    machine = Cpu("Test CPU", 2, ("avx2",), 48 << 10, None, 32 << 20)
     assert machine.fingerprint == "Test CPU; 2 cores; isa avx2; L1 48 KiB; L2 unknown; L3 32768 KiB"
 
 

@@ -1,10 +1,13 @@
-"""A device as numbers."""
+"""A CPU as numbers: cores with caches of their own in front of memory that all share."""
 
 from dataclasses import dataclass
 
+DEFAULT_L2_BYTES = 1 << 20
+"""Assumed where the system does not state the second-level cache."""
+
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class Cpu:
     """What plans and estimates need to know of a device; None means that it is not known.
 
     Attributes:
@@ -28,6 +31,31 @@ class Machine:
     peak_operations_per_second: float | None = None
     l3_bytes_per_second: float | None = None
     memory_bytes_per_second: float | None = None
+
+    @property
+    def core_counts(self) -> tuple[int, ...]:
+        """Any number of cores up to all."""
+        return tuple(range(1, self.cores + 1))
+
+    @property
+    def element_bytes(self) -> int:
+        """Float32."""
+        return 4
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Half of the second-level cache; the other half is for what streams through it."""
+        return (self.l2_bytes or DEFAULT_L2_BYTES) // 2
+
+    @property
+    def buffer_is_memory(self) -> bool:
+        """A block that needs more just runs slower."""
+        return False
+
+    @property
+    def weight_buffer_bytes(self) -> int:
+        """Half of the second-level cache."""
+        return (self.l2_bytes or DEFAULT_L2_BYTES) // 2
 
     @property
     def fingerprint(self) -> str:

@@ -5,7 +5,7 @@ import platform
 from functools import cache
 from pathlib import Path
 
-from dlfusion.machine.machine import Machine
+from dlfusion.machine.cpu import Cpu
 
 # The processor flags that code for an instruction set relies on, best set first.
 _ISA_FLAGS = {
@@ -17,7 +17,7 @@ _SIZE_UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
 @cache
-def host() -> Machine:
+def host() -> Cpu:
     """The machine under this process: cores that it may use, instruction sets and caches. Rates stay unknown."""
     return read_machine(Path("/"), usable_cores())
 
@@ -36,13 +36,13 @@ def usable_cpus(root: Path = Path("/")) -> tuple[int, ...]:
     return tuple(allowed[: _quota_cores(root)])
 
 
-def read_machine(root: Path, cores: int) -> Machine:
+def read_machine(root: Path, cores: int) -> Cpu:
     """The machine that the Linux files below `root` (`proc`, `sys`) describe; missing files leave facts unknown."""
     processor = _first_processor(root / "proc/cpuinfo")
     flags = set(processor.get("flags", "").split())
     caches = _caches(root / "sys/devices/system/cpu/cpu0/cache")
     name = processor.get("model name") or platform.processor() or platform.machine() or "unknown processor"
-    return Machine(
+    return Cpu(
         name=name,
         cores=cores,
         isas=tuple(isa for isa, needed in _ISA_FLAGS.items() if needed <= flags),

@@ -1,0 +1,1 @@
+"""Simulated accelerators: a machine file and a simulator stand for the device."""
