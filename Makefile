@@ -42,7 +42,7 @@ bench: $(DEMO_READY)  ## Measure the models of the README's table against ONNX R
 
 clean:  ## Remove the environment and everything that was made
 	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src tests zoo benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-import zoo
+from dlfusion import zoo
 from dlfusion import driver
 from dlfusion.bench.compare import Options, compare
 from dlfusion.cli.compile import compile_model
@@ -49,7 +49,7 @@ def main() -> None:
     console.print(f"   dlfusion bench {MODEL} {' '.join(options)} --no-memory\n")
     network = driver.import_model(MODEL)
     for name in COMPARED:
-        console.print(f"   {name}: {fused_text(driver.make_plan(network, name))}", highlight=False)
+        console.print(f"   {name}: {fused_text(driver.plan(network, strategy=name))}", highlight=False)
     console.print()
     with progress() as advance:
         record = compare([MODEL], Options(COMPARED, cores, SECONDS, memory=False), advance)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import zoo
+from dlfusion import zoo
 from dlfusion.bench.compare import Options, compare
 from dlfusion.cli.console import guarded, output, progress
 from dlfusion.machine.host import usable_cores

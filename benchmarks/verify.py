@@ -16,7 +16,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-import zoo
+from dlfusion import zoo
 from dlfusion import driver
 from dlfusion.bench import onnx_runtime
 from dlfusion.graph.graph import Array
@@ -24,7 +24,7 @@ from dlfusion.layers.layer import Network
 from dlfusion.plan.legality import problems
 from dlfusion.plan.plan import Block, Partition, Plan
 from dlfusion.runtime.check import Verdict, compare
-from zoo import light
+from dlfusion.zoo import light
 
 LIGHT_PREFIX = "light_"
 STRATEGIES = ("baseline", "fuse-all", "fixed-block")
@@ -84,7 +84,7 @@ def plans(network: Network, random_plans: int) -> Iterator[Plan]:
     """The plans of all strategies on each number of cores, then random ones."""
     for cores in CORES:
         for strategy in STRATEGIES:
-            plan = driver.make_plan(network, strategy, cores)
+            plan = driver.plan(network, strategy=strategy, cores=cores)
             yield replace(plan, strategy=f"{strategy}, {cores} cores")
     for seed in range(random_plans):
         yield random_plan(network, seed)

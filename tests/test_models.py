@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import ModelProto
 
-import zoo
+from dlfusion import zoo
 from benchmarks.verify import plans
 from dlfusion import driver
 from dlfusion.graph.graph import Array
@@ -18,7 +18,7 @@ from dlfusion.layers.layer import Network
 from dlfusion.plan.plan import Plan
 from dlfusion.runtime.check import compare
 from tests.support.onnx_models import run_onnx_runtime
-from zoo import light
+from dlfusion.zoo import light
 
 REDUCED: dict[str, dict[str, Any]] = {
     "alexnet": {"size": 97, "width_factor": 0.25},
@@ -89,7 +89,7 @@ def test_opset(name: str, opset: int) -> None:
     network = driver.import_model(model)
     inputs = driver.random_inputs(network)
     expected = run_onnx_runtime(model, network.graph, inputs)
-    check(network, [driver.make_plan(network, "fuse-all", 2)], inputs, expected)
+    check(network, [driver.plan(network, "cpu", "fuse-all", cores=2)], inputs, expected)
 
 
 def at_opset(model: ModelProto, opset: int) -> ModelProto:

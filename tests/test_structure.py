@@ -16,7 +16,7 @@ from dlfusion.ops.operator import Operator
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "dlfusion"
-CODE_FOLDERS = ("src", "tests", "zoo", "benchmarks")
+CODE_FOLDERS = ("src", "tests", "benchmarks")
 CODE_SUFFIXES = (".py", ".hpp", ".cpp", ".h")
 MOST_LINES_OF_FILE = 500
 MOST_LINES_OF_FUNCTION = 60
@@ -152,7 +152,7 @@ def test_documents_name_what_exists(name: str) -> None:
         assert f"\n{target}:" in makefile, f"{name} names make {target}"
     for command in re.findall(r"(?:^|`)dlfusion ([a-z]+)", text, re.MULTILINE):
         assert command in COMMANDS, f"{name} names dlfusion {command}"
-    for module in re.findall(r"python -m ((?:benchmarks|zoo|dlfusion)[\w.]*)", text):
+    for module in re.findall(r"python -m ((?:benchmarks|dlfusion)[\w.]*)", text):
         assert importlib.util.find_spec(module), f"{name} names python -m {module}"
-    for path in re.findall(r"`((?:src|tests|benchmarks|docs|zoo)/[\w/.]+)`", text):
+    for path in re.findall(r"`((?:src|tests|benchmarks|docs)/[\w/.]+)`", text):
         assert (ROOT / path).exists(), f"{name} names {path}"

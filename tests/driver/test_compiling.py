@@ -12,7 +12,7 @@ import pytest
 from onnx import ModelProto, helper
 
 import dlfusion
-import zoo
+from dlfusion import zoo
 from dlfusion import driver
 from dlfusion.errors import BuildError, InputError, ModelError, PlanError, UnsupportedError, VerificationError
 from dlfusion.graph.graph import Array
@@ -126,7 +126,7 @@ def test_a_plan_as_object_and_as_edited_file(tmp_path: Path) -> None:
     network = driver.import_model(small())
     last = len(network.layers) - 1
     plan = replace(
-        driver.make_plan(network, "baseline"),
+        driver.plan(network, strategy="baseline"),
         strategy="by hand",
         blocks=(Block(0, 1, 2, step_rows=3), Block(2, last, 1, step_rows=2)),
     )
@@ -245,8 +245,8 @@ def test_verify_names_the_first_layer_that_differs(broken: int, monkeypatch: pyt
 
 def test_plans_that_cannot_be_used(tmp_path: Path) -> None:
     network = driver.import_model(small())
-    plan = driver.make_plan(network, "baseline")
-    other = driver.make_plan(driver.import_model(zoo.build("espcn", size=20, width=21)), "baseline")
+    plan = driver.plan(network, strategy="baseline")
+    other = driver.plan(driver.import_model(zoo.build("espcn", size=20, width=21)), strategy="baseline")
     with pytest.raises(PlanError, match="another graph"):
         dlfusion.compile(network, plan=other)
     with pytest.raises(PlanError, match="layer"):

@@ -259,3 +259,26 @@ def is_running(process_id: int) -> bool:
         return "\nState:\tZ" not in Path(f"/proc/{process_id}/status").read_text()
     except FileNotFoundError:
         return False
+
+
+def test_weights_that_are_on_disk_already_are_shared(cache: Cache, tmp_path: Path) -> None:
+    program, weights = tiny_program(), tmp_path / "weights"
+    program.weights.tofile(weights)
+    folder = build(program, tmp_path / "model", cache=cache, weights_file=weights)
+    assert (folder / "weights.bin").samefile(weights)
+    with Executable.load(folder, check_digest=True) as model:
+        np.testing.assert_array_equal(model(X)[0], expected(X))
+
+
+def test_weights_are_written_where_they_cannot_be_shared(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    program, weights = tiny_program(), tmp_path / "weights"
+    program.weights.tofile(weights)
+    folder = build(program, tmp_path / "model", cache=cache, weights_file=weights)
+    assert not (folder / "weights.bin").samefile(weights)
+    assert (folder / "weights.bin").read_bytes() == weights.read_bytes()

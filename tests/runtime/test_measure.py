@@ -1,11 +1,12 @@
 """Timing in turns."""
 
+import itertools
 import time
 from collections.abc import Callable
 
 import pytest
 
-from dlfusion.runtime.measure import MINIMUM_SAMPLES, Measurement, Setting, interleave
+from dlfusion.runtime.measure import MINIMUM_SAMPLES, Measurement, Setting, interleave, take_turns
 
 
 def sleeper(name: str, seconds: float, calls: list[str]) -> Callable[[], None]:
@@ -43,3 +44,18 @@ def test_minimum_and_median() -> None:
     assert measurement.minimum == 1.0
     assert measurement.median == pytest.approx(2.5)
     assert measurement.verdict == "not checked"
+
+
+def test_turns_give_the_results_of_the_counted_runs() -> None:
+    numbers = itertools.count()
+
+    def slow() -> int:
+        time.sleep(0.01)
+        return -1
+
+    first, second = take_turns([lambda: next(numbers), slow], seconds=0.0, warmup=3)
+    assert len(first) >= MINIMUM_SAMPLES
+    results = [number for _, number in first]
+    assert results == sorted(results)
+    assert results[0] >= 4  # three runs to warm up, and the first of the slice
+    assert all(seconds >= 0.01 and result == -1 for seconds, result in second)

@@ -1,33 +1,42 @@
 """Proves that every strategy makes legal plans, always the same, of the shape that its name promises."""
 
+from dataclasses import dataclass, replace
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dlfusion.errors import PlanError
+from dlfusion.cost.analytic import Analytic
+from dlfusion.cost.model import Cost, Term
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
-from dlfusion.machine import Machine
+from dlfusion.machine import Cpu, Machine
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.plan.legality import check
 from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import schedule
+from dlfusion.plan.schedule import Schedule, schedule
 from dlfusion.plan.traffic import arena_bytes
-from dlfusion.search import find_strategy, strategy_names
-from dlfusion.search.strategies import fixed_block
+from dlfusion.search.problem import Problem
+from tests.search.exhaustive import RandomCost, planned
 from tests.support.networks import convolution, fsrcnn_valid, mobilenet_v2, resnet_50
 from tests.support.random_networks import networks
 
-MACHINE = Machine("Test CPU", 4, l2_bytes=1 << 20, l3_bytes=16 << 20)
-ALL = ("baseline", "all-cores", "fuse-all", "fixed-block", "fixed-block:2", "fixed-block:5")
+MACHINE = Cpu("Test CPU", 4, l2_bytes=1 << 20, l3_bytes=16 << 20)
+ALL = ("baseline", "all-cores", "layer-cores", "fuse-all", "fixed-block", "fixed-block:2", "fixed-block:5", "dp:3")
 
 
-def plan(name: str, network: Network, cores: int) -> Plan:
-    return find_strategy(name).plan(network, MACHINE, cores)
+def problem(network: Network, cores: int, machine: Machine = MACHINE) -> Problem:
+    counts = tuple(count for count in machine.core_counts if count <= cores)
+    return Problem(network, machine, counts, Analytic(machine))
+
+
+def plan(name: str, network: Network, cores: int, machine: Machine = MACHINE) -> Plan:
+    return planned(name, problem(network, cores, machine))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +50,7 @@ def classifier() -> Network:
 
 
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(network=networks(), cores=st.integers(1, 4))
 def test_plans_are_legal_and_repeatable(name: str, network: Network, cores: int) -> None:
     made = plan(name, network, cores)
@@ -51,10 +60,6 @@ def test_plans_are_legal_and_repeatable(name: str, network: Network, cores: int)
     assert Plan.from_json(made.to_json()) == made
     assert made.machine == MACHINE.fingerprint
     assert all(block.reason for block in made.blocks)
-
-
-def test_names_come_from_the_files() -> None:
-    assert strategy_names() == ("all-cores", "baseline", "fixed-block", "fuse-all")
 
 
 def test_baseline_is_every_layer_alone_on_one_core(classifier: Network) -> None:
@@ -133,34 +138,26 @@ def test_steps_keep_line_buffers_in_half_of_the_cache() -> None:
     assert block.step_rows == 8 or arena_bytes(network, schedule(network, taller)) > (1 << 20) // 2
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("best", "no strategy `best`; choose one of all-cores, baseline, fixed-block, fuse-all"),
-        ("baseline:2", "`baseline` takes no argument, but `2` was given"),
-        ("all-cores:", "`all-cores` takes no argument"),
-        ("fuse-all:x", "`fuse-all` takes no argument"),
-        ("fixed-block:", "1 or more, as `fixed-block:3`"),
-        ("fixed-block:0", "1 or more, as `fixed-block:3`"),
-        ("fixed-block:-1", "1 or more, as `fixed-block:3`"),
-    ],
-)
-def test_names_that_are_of_no_use(name: str, message: str) -> None:
-    with pytest.raises(PlanError, match=message):
-        find_strategy(name)
-
-
-def test_all_lengths_are_tried(monkeypatch: pytest.MonkeyPatch, classifier: Network) -> None:
+def test_all_lengths_and_core_counts_are_tried(classifier: Network) -> None:
     tried = set()
 
-    def seconds(network: Network, made: Plan, machine: Machine) -> float:
-        tried.add((made.strategy, max(block.cores for block in made.blocks)))
-        return 1.0
+    @dataclass(frozen=True)
+    class Equal(RandomCost):
+        def block(self, network: Network, cut: Schedule) -> Cost:
+            tried.add((len(cut.block.layers), cut.block.cores))
+            return Cost((Term("equal", float(len(cut.flow.values))),))
 
-    monkeypatch.setattr(fixed_block, "plan_seconds", seconds)
-    first = plan("fixed-block", classifier, 2)
-    assert tried == {(f"fixed-block:{length}", cores) for length in range(1, 9) for cores in (1, 2)}
-    assert (first.strategy, first.blocks[0].cores) == ("fixed-block:1", 1)
+    equal = replace(problem(classifier, 3), cost=Equal())
+    assert planned("fixed-block", equal).strategy == "fixed-block:1"
+    assert tried == set(product((1, 2), (1, 2, 3)))
+
+
+def test_layer_cores_gives_each_layer_its_own_count_and_says_why(classifier: Network) -> None:
+    blocks = plan("layer-cores", classifier, 4).blocks
+    many, few = blocks[1], blocks[3]
+    assert (many.cores, few.cores) == (4, 1)
+    assert many.reason.startswith("layers alone; 4 cores are predicted to take ")
+    assert many.reason.endswith(" us on 1")
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -70,3 +70,16 @@ def targets_by_definition(schedule: Schedule, segment: Segment) -> list[list[tup
         done = [end for _, end in made]
         steps.append(made)
     return steps
+
+
+def input_rows_by_definition(network: Network, schedule: Schedule, segment: Segment) -> dict[str, int]:
+    """How many rows of each of the block's inputs a segment reads: from the first to the last that any layer needs."""
+    spans: dict[str, tuple[int, int]] = {}
+    for index, rows in zip(schedule.block.layers, segment.produced, strict=True):
+        for read in network.layers[index].reads:
+            if read.value in schedule.flow.inputs and rows.length:
+                height = network.shape(read.value)[2]
+                first, end = max(read.rows.first(rows.first), 0), min(read.rows.end(rows.end), height)
+                known_first, known_end = spans.get(read.value, (first, end))
+                spans[read.value] = (min(first, known_first), max(end, known_end))
+    return {value: max(end - first, 0) for value, (first, end) in spans.items()}

@@ -123,7 +123,7 @@ def _compile_all(
     first_with: dict[tuple[Any, ...], str] = {}
     for index, strategy in enumerate(chosen.strategies):
         stages.at("compile", index, len(chosen.strategies))
-        plan = driver.make_plan(network, strategy=strategy, cores=cores)
+        plan = driver.plan(network, strategy=strategy, cores=cores)
         blocks = tuple(replace(block, reason="") for block in plan.blocks)
         if blocks in first_with:
             same_plan[strategy] = first_with[blocks]

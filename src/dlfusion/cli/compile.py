@@ -8,6 +8,7 @@ import typer
 
 from dlfusion.cli import options
 from dlfusion.cli.console import output, print_json, progress
+from dlfusion.cli.planning import planned
 from dlfusion.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,9 +28,13 @@ def compile_model(
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="The folder to write.  [default: MODEL's name + .dlfusion]"),
     ] = None,
-    strategy: options.Strategy = options.DEFAULT_STRATEGY,
+    target: options.Target = options.DEFAULT_TARGET,
+    strategy: options.Strategy = None,
     cores: options.Cores = None,
     plan_file: options.PlanFile = None,
+    profile: options.ProfileFile = None,
+    budget: options.Budget = None,
+    database: options.Database = None,
     shape: options.Shapes = None,
     isa: options.IsaName = None,
     check: Annotated[bool, typer.Option(help="Check the result against the reference, and time the blocks.")] = True,
@@ -37,6 +42,12 @@ def compile_model(
 ) -> None:
     """Compile a model: import, plan, generate, build, check, measure."""
     options.existing_file(model, "an ONNX file")
+    options.one_source_of_plans(plan_file, strategy, cores)
+    if target != options.DEFAULT_TARGET:
+        raise InputError(
+            f"--target {target}: programs are generated for the cpu only; `dlfusion explain`, `compare` and "
+            "`characterize` take other targets too"
+        )
     folder = out if out is not None else Path(model.stem + ".dlfusion")
     if folder.is_file():
         raise InputError(f"--output {folder} is a file; name a folder")
@@ -47,9 +58,9 @@ def compile_model(
     with progress(quiet=as_json) as advance:
         advance("import", 0, 1)
         network = driver.import_model(model, shapes=options.parse_shapes(shape))
-        compiled = driver.compile(
-            network, strategy=strategy, cores=cores, plan=plan_file, isa=isa, folder=folder, progress=advance
-        )
+        advance("plan", 0, 1)
+        task, plan = planned(network, target, plan_file, strategy, cores, profile, budget, database, advance)
+        compiled = driver.compile(network, plan=plan, isa=isa, folder=folder, progress=advance)
         seconds, verdict = None, None
         if check:
             advance("check", 0, 1)
@@ -57,12 +68,18 @@ def compile_model(
             advance("measure", 0, 1)
             seconds = _block_seconds(network, compiled)
             advance("measure", 1, 1)
-    summary = summarize(network, compiled.plan, seconds)
+    summary = summarize(network, compiled.plan, seconds, task.cost)
     if as_json:
         print_json(_document(compiled, summary, verdict))
         return
+    output().print(table.terminal(block_table(summary)))
+    _print_results(compiled, seconds, verdict)
+
+
+def _print_results(
+    compiled: "CompiledModel", seconds: tuple[float, ...] | None, verdict: tuple[str, float] | None
+) -> None:
     console = output()
-    console.print(table.terminal(block_table(summary)))
     if seconds is not None and verdict is not None:
         console.print(f"Checked: differs from {verdict[0]} by at most {verdict[1]:.1e} of the output's scale.")
         console.print(f"One run takes {sum(seconds) * 1e3:.2f} ms (median of each block, summed).")

@@ -9,13 +9,14 @@ import json
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
 
 from rich.console import Console
 
-from dlfusion.errors import DlfusionError
+from dlfusion.errors import DlfusionError, PlanWarning
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -65,6 +66,7 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
     @functools.wraps(command)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        warnings.showwarning = _show_warning
         try:
             return command(*args, **kwargs)
         except DlfusionError as error:
@@ -75,6 +77,20 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
             sys.exit(EXIT_INTERRUPTED)
 
     return run
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning for the user as one line; for a developer with the place it comes from."""
+    del file, line
+    where = "" if issubclass(category, PlanWarning) else f"{filename}:{lineno}: {category.__name__}: "
+    messages().print(f"warning: {where}{message}", style="yellow", markup=False)
 
 
 @contextmanager

@@ -30,3 +30,16 @@ def write_bytes(file: Path, content: bytes) -> None:
         raise InputError(f"cannot write {file}: {error.strerror}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def existing_or_new_folder(folder: Path) -> Path:
+    """The folder, made with all folders above it if it is not there.
+
+    Raises:
+        InputError: a file stands there, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}; name another with --output") from error
+    return folder

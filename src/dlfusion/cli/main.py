@@ -14,11 +14,17 @@ from typing import NoReturn
 import typer
 
 from dlfusion.cli.bench import bench
+from dlfusion.cli.compare import compare
+from dlfusion.cli.characterize import characterize
+from dlfusion.cli.compare import compare
 from dlfusion.cli.compile import compile_model
 from dlfusion.cli.console import guarded
+from dlfusion.cli.db import app as database_app
 from dlfusion.cli.doctor import doctor
 from dlfusion.cli.explain import explain
 from dlfusion.cli.ops import ops
+from dlfusion.cli.reproduce import reproduce
+from dlfusion.cli.reproduce import reproduce
 from dlfusion.cli.run import run
 from dlfusion.cli.version import version
 
@@ -28,7 +34,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compile": compile_model,
     "run": run,
     "bench": bench,
+    "characterize": characterize,
     "explain": explain,
+    "compare": compare,
+    "reproduce": reproduce,
+    "compare": compare,
+    "reproduce": reproduce,
     "ops": ops,
     "doctor": doctor,
     "version": version,
@@ -43,6 +54,7 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(guarded(_command))
+app.add_typer(database_app)
 
 
 def main() -> None:

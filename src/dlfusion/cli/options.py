@@ -8,12 +8,40 @@ import typer
 
 from dlfusion.errors import InputError
 
+DEFAULT_STRATEGY = "dlfusion"
+DEFAULT_TARGET = "cpu"
+
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
 Strategy = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--strategy", "-s", help="How the plan is chosen: baseline, all-cores, fuse-all, fixed-block or fixed-block:K."
+        "--strategy",
+        "-s",
+        metavar="NAME",
+        help="How the plan is chosen: baseline, all-cores, layer-cores, fuse-all, fixed-block[:K], dlfusion, dp, "
+        f"tuned, oracle, or a Python file with one of your own.  [default: {DEFAULT_STRATEGY}]",
     ),
+]
+Target = Annotated[
+    str,
+    typer.Option("--target", "-t", metavar="NAME", help="cpu, a machine that ships (mlu100, ...), or a machine file."),
+]
+ProfileFile = Annotated[
+    Path | None,
+    typer.Option("--profile", metavar="FILE", help="What `characterize` wrote.  [default: yours, else what ships]"),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget",
+        metavar="SECONDS",
+        min=1.0,
+        help="How long a strategy that measures may measure.  [default: tuned 60, oracle no limit]",
+    ),
+]
+Database = Annotated[
+    Path | None,
+    typer.Option("--db", metavar="FILE", help="Where measurements are kept.  [default: in your cache folder]"),
 ]
 Cores = Annotated[
     int | None,
@@ -30,8 +58,6 @@ IsaName = Annotated[
     str | None, typer.Option("--isa", help="Instruction set: avx512 or avx2.  [default: the best of this CPU]")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-
-DEFAULT_STRATEGY = "fixed-block"
 
 
 def parse_shapes(texts: list[str] | None) -> dict[str, tuple[int, ...]] | None:
@@ -67,3 +93,17 @@ def existing_file(path: Path, what: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist, expected {what}; check the path (relative to {os.curdir!r})")
     return path
+
+
+def one_source_of_plans(plan_file: Path | None, strategy: str | None, cores: int | None) -> None:
+    """Nothing, if at most one of a plan and a way to make one was given.
+
+    Raises:
+        InputError: `--plan` was given together with an option that it would silence.
+    """
+    named = [option for option, value in (("--strategy", strategy), ("--cores", cores)) if value is not None]
+    if plan_file is not None and named:
+        raise InputError(
+            f"--plan {plan_file} already states every choice, so {' and '.join(named)} would have no effect; give one "
+            "or the other"
+        )

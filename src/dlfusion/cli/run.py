@@ -40,7 +40,7 @@ def run(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the outputs as .npy or .npz.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(metavar="FILE", help="Names of classes, one a line.")] = None,
-    strategy: options.Strategy = options.DEFAULT_STRATEGY,
+    strategy: options.Strategy = None,
     cores: options.Cores = None,
     shape: options.Shapes = None,
     as_json: options.Json = False,
@@ -49,7 +49,7 @@ def run(
     if out is not None and out.suffix.lower() not in (".npy", ".npz"):
         raise InputError(f"--output {out} must end in .npy or .npz")
     names = _read_labels(labels)
-    compiled = _executable(model, strategy, cores, shape, quiet=as_json)
+    compiled = _executable(model, strategy or options.DEFAULT_STRATEGY, cores, shape, quiet=as_json)
     from dlfusion.cli.inputs import read_inputs
 
     program = compiled.executable

@@ -1,23 +1,27 @@
-"""The compiler from end to end, and the public Python API: the one file that knows every stage and their order."""
+"""From a model and a plan to a compiled model that is called with NumPy arrays and checked against the reference."""
 
-import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
-from dlfusion.errors import InputError, PlanError, PlanWarning, VerificationError
+from dlfusion.driver import planning
+from dlfusion.driver.planning import (
+    DEFAULT_STRATEGY,
+    AnyStrategy,
+    Model,
+    PathLike,
+    import_model,
+    read_plan,
+)
+from dlfusion.errors import InputError, VerificationError
 from dlfusion.graph.graph import Array, Port
-from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
-from dlfusion.machine import Machine, host
-from dlfusion.passes import clean
+from dlfusion.machine import host
 from dlfusion.plan import legality
 from dlfusion.plan.plan import Plan
 from dlfusion.runtime.build import build
@@ -25,16 +29,11 @@ from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.check import Verdict, compare
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.reference import evaluate, evaluate_all
-from dlfusion.search import find_strategy
 from dlfusion.targets.cpu.isa import ISAS, Isa
 from dlfusion.targets.cpu.target import generate
 
-DEFAULT_STRATEGY = "fixed-block"
-
 ProgressCallback = Callable[[str, int, int], None]
 """Called with the stage's name, the steps done and the steps in all."""
-
-Model = Any  # a path, an onnx.ModelProto or an onnx_ir.Model; only the frontend knows the types of ONNX
 
 
 class CompiledModel:
@@ -85,7 +84,7 @@ class CompiledModel:
         """Seconds that each block of the plan takes in one run."""
         return self._executable.profile(*inputs)[: len(self.plan.blocks)]
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def save(self, folder: PathLike) -> Path:
         """Copies the artefact to `folder`: a shared library with a C interface, its sources, weights and plan."""
         self._executable.save(Path(folder))
         return Path(folder)
@@ -103,67 +102,15 @@ class CompiledModel:
         self.close()
 
 
-def import_model(path_or_model: Model, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
-    """Reads an ONNX model, cleans it up and cuts it into layers.
-
-    Args:
-        path_or_model: a path, an `onnx.ModelProto` or an `onnx_ir.Model`.
-        shapes: the shapes of inputs that the model leaves open, by name.
-
-    Raises:
-        ModelError: the file cannot be read, or a shape is open.
-        UnsupportedError: operators or attributes are not supported; lists every such node.
-    """
-    # Imported here because it takes most of a second, and running a compiled model does not need it.
-    from dlfusion.frontend import load as load_onnx
-
-    fixed = {name: tuple(shape) for name, shape in shapes.items()} if shapes else None
-    return describe(clean(load_onnx(path_or_model, fixed)))
-
-
-def make_plan(
-    network: Network, strategy: str = DEFAULT_STRATEGY, cores: int | None = None, machine: Machine | None = None
-) -> Plan:
-    """The plan that a strategy makes for this machine; `cores` limits how many it may use (default: all).
-
-    Raises:
-        PlanError: there is no such strategy, or `cores` is less than 1.
-    """
-    machine = machine or host()
-    if cores is not None and cores < 1:
-        raise PlanError(f"A plan needs at least 1 core, not {cores}.")
-    plan = find_strategy(strategy).plan(network, machine, machine.cores if cores is None else cores)
-    legality.check(network, plan)
-    return plan
-
-
-def read_plan(network: Network, path: str | os.PathLike[str]) -> Plan:
-    """A plan from a JSON file; if it was made on another machine, a `PlanWarning` names the difference.
-
-    Raises:
-        PlanError: the file cannot be read or is malformed, was made for another graph, or is illegal for this one.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"cannot read the plan {path}: {error}") from error
-    plan = Plan.from_json(text)
-    legality.check(network, plan)
-    message = plan.machine_warning(host().fingerprint)
-    if message is not None:
-        warnings.warn(f"{path}: {message}", PlanWarning, stacklevel=2)
-    return plan
-
-
 def compile(  # noqa: A001 - the API's name for it
     path_or_model: Model,
     *,
-    strategy: str = DEFAULT_STRATEGY,
+    strategy: AnyStrategy = DEFAULT_STRATEGY,
     cores: int | None = None,
-    plan: Plan | str | os.PathLike[str] | None = None,
+    plan: Plan | PathLike | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     isa: str | None = None,
-    folder: str | os.PathLike[str] | None = None,
+    folder: PathLike | None = None,
     cache: Cache | None = None,
     progress: ProgressCallback | None = None,
 ) -> CompiledModel:
@@ -173,7 +120,7 @@ def compile(  # noqa: A001 - the API's name for it
         path_or_model: a path, an `onnx.ModelProto`, an `onnx_ir.Model`, or a `Network` from `import_model`.
         strategy: how the plan is made, if `plan` is not given.
         cores: the most cores that a strategy may use (default: all that this process may use).
-        plan: a `Plan`, or the path of a plan's JSON file.
+        plan: a `Plan`, such as `dlfusion.plan` or `dlfusion.tune` makes, or the path of a plan's JSON file.
         shapes: the shapes of inputs that the model leaves open, by name.
         isa: the instruction set, `avx512` or `avx2` (default: the best that this CPU has).
         folder: where to write the artefact (default: a temporary folder that lives as long as the result).
@@ -186,10 +133,10 @@ def compile(  # noqa: A001 - the API's name for it
     report = progress or (lambda stage, done, total: None)
     if not isinstance(path_or_model, Network):
         report("import", 0, 1)
-    network = path_or_model if isinstance(path_or_model, Network) else import_model(path_or_model, shapes)
+    network = import_model(path_or_model, shapes)
     report("plan", 0, 1)
     if plan is None:
-        plan = make_plan(network, strategy, cores)
+        plan = planning.plan(network, "cpu", strategy, cores=cores, progress=report)
     elif isinstance(plan, Plan):
         legality.check(network, plan)
     else:
@@ -208,7 +155,7 @@ def compile(  # noqa: A001 - the API's name for it
     return CompiledModel(target, plan, network, seconds, temporary=folder is None)
 
 
-def load(folder: str | os.PathLike[str]) -> CompiledModel:
+def load(folder: PathLike) -> CompiledModel:
     """Loads an artefact that `CompiledModel.save` or `dlfusion compile -o` wrote.
 
     Raises:

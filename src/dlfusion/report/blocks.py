@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dlfusion.cost.model import CostModel
+from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.plan.memory import peak_tensor_bytes
 from dlfusion.plan.plan import Block, Partition, Plan
@@ -22,8 +24,8 @@ class BlockRow:
 
     `first` and `last` are the indices of its layers, as a plan's JSON has them. `recompute` is the share of operations
     spent on rows that another band computes too: 0.02 is two percent more than the layers alone. `line_buffer_bytes`
-    counts the rows that a step hands to the next, `arena_bytes` the whole rings of one core. `seconds` is a measured
-    time, where there is one.
+    counts the rows that a step hands to the next, `arena_bytes` the whole rings of one core. `predicted_seconds` is what a
+    cost model says, `seconds` a measured time, where there is one.
     """
 
     index: int
@@ -40,6 +42,7 @@ class BlockRow:
     arena_bytes: int
     traffic_bytes: int
     reason: str
+    predicted_seconds: float | None = None
     seconds: float | None = None
 
 
@@ -65,15 +68,22 @@ def layer_label(layer: Layer) -> str:
     return " + ".join(node.operator.label for node in layer.nodes)
 
 
-def summarize(network: Network, plan: Plan, seconds: Sequence[float] | None = None) -> PlanSummary:
-    """The plan's blocks as rows. `seconds` holds a measured time for each block.
+def summarize(
+    network: Network,
+    plan: Plan,
+    seconds: Sequence[float] | None = None,
+    cost: CostModel | None = None,
+    element_bytes: int = FLOAT_BYTES,
+) -> PlanSummary:
+    """The plan's blocks as rows. `seconds` holds a measured time for each block, `cost` predicts them.
 
     Raises:
         ValueError: there are more or fewer times than blocks.
     """
     times: Sequence[float | None] = [None] * len(plan.blocks) if seconds is None else seconds
     rows = tuple(
-        _row(network, index, block, time) for index, (block, time) in enumerate(zip(plan.blocks, times, strict=True))
+        _row(network, index, block, time, cost, element_bytes)
+        for index, (block, time) in enumerate(zip(plan.blocks, times, strict=True))
     )
     alone = tuple(Block(index, index, cores=1, step_rows=_WHOLE_BAND) for index in range(len(network.layers)))
     unfused = Plan(plan.graph_digest, plan.machine, "baseline", alone)
@@ -82,9 +92,11 @@ def summarize(network: Network, plan: Plan, seconds: Sequence[float] | None = No
         strategy=plan.strategy,
         rows=rows,
         traffic_bytes=sum(row.traffic_bytes for row in rows),
-        unfused_traffic_bytes=sum(block_traffic(network, schedule(network, b)).total_bytes for b in alone),
-        peak_tensor_bytes=peak_tensor_bytes(network, plan),
-        unfused_peak_tensor_bytes=peak_tensor_bytes(network, unfused),
+        unfused_traffic_bytes=sum(
+            block_traffic(network, schedule(network, block), element_bytes).total_bytes for block in alone
+        ),
+        peak_tensor_bytes=peak_tensor_bytes(network, plan, element_bytes),
+        unfused_peak_tensor_bytes=peak_tensor_bytes(network, unfused, element_bytes),
     )
 
 
@@ -92,7 +104,9 @@ _WHOLE_BAND = 1 << 20
 """More rows than any map has: the whole band in one step."""
 
 
-def _row(network: Network, index: int, block: Block, seconds: float | None) -> BlockRow:
+def _row(
+    network: Network, index: int, block: Block, seconds: float | None, cost: CostModel | None, element_bytes: int
+) -> BlockRow:
     layers = [network.layers[layer] for layer in block.layers]
     timetable = schedule(network, block)
     return BlockRow(
@@ -106,17 +120,19 @@ def _row(network: Network, index: int, block: Block, seconds: float | None) -> B
         step_rows=block.step_rows,
         operations=operations(network, timetable),
         recompute=recompute_ratio(network, timetable) - 1,
-        line_buffer_bytes=line_buffer_bytes(network, timetable) if len(layers) > 1 else 0,
-        arena_bytes=arena_bytes(network, timetable),
-        traffic_bytes=block_traffic(network, timetable).total_bytes,
+        line_buffer_bytes=line_buffer_bytes(network, timetable, element_bytes) if len(layers) > 1 else 0,
+        arena_bytes=arena_bytes(network, timetable, element_bytes),
+        traffic_bytes=block_traffic(network, timetable, element_bytes).total_bytes,
         reason=block.reason,
+        predicted_seconds=None if cost is None else cost.block(network, timetable).seconds,
         seconds=seconds,
     )
 
 
 def block_table(summary: PlanSummary, *, reasons: bool = True) -> Table:
-    """The table of `dlfusion explain`; with a column of measured times where all blocks have one."""
+    """The table of `dlfusion explain`; with columns of predicted and measured times where all blocks have one."""
     timed = bool(summary.rows) and all(row.seconds is not None for row in summary.rows)
+    predicted = bool(summary.rows) and all(row.predicted_seconds is not None for row in summary.rows)
     columns = [
         Column("block"),
         Column("layers", number=False),
@@ -128,15 +144,16 @@ def block_table(summary: PlanSummary, *, reasons: bool = True) -> Table:
         Column("line buffers"),
         Column("arena/core"),
         Column("traffic"),
+        *([Column("predicted ms")] if predicted else []),
         *([Column("ms")] if timed else []),
         *([Column("why it ends", number=False)] if reasons else []),
     ]
-    rows = tuple(_cells(row, timed=timed, reasons=reasons) for row in summary.rows)
+    rows = tuple(_cells(row, predicted=predicted, timed=timed, reasons=reasons) for row in summary.rows)
     count = "1 block" if len(rows) == 1 else f"{len(rows)} blocks"
     return Table(f"{summary.model}: {count} by {summary.strategy}", tuple(columns), rows, _notes(summary))
 
 
-def _cells(row: BlockRow, *, timed: bool, reasons: bool) -> tuple[str, ...]:
+def _cells(row: BlockRow, *, predicted: bool, timed: bool, reasons: bool) -> tuple[str, ...]:
     whole = row.partition == Partition.CHANNELS.value
     cells = [
         str(row.index),
@@ -150,6 +167,8 @@ def _cells(row: BlockRow, *, timed: bool, reasons: bool) -> tuple[str, ...]:
         bytes_text(row.arena_bytes),
         bytes_text(row.traffic_bytes),
     ]
+    if predicted and row.predicted_seconds is not None:
+        cells.append(milliseconds(row.predicted_seconds))
     if timed and row.seconds is not None:
         cells.append(milliseconds(row.seconds))
     if reasons:

@@ -73,12 +73,14 @@ def build(
     jobs: int | None = None,
     progress: ProgressCallback | None = None,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    weights_file: Path | None = None,
 ) -> Path:
     """Compile a program; returns the folder of the finished artefact.
 
     The folder appears when it is complete; whatever happens before leaves nothing. An older artefact at the same place
     is replaced. Without a folder it is a temporary one that belongs to the caller. `jobs` compilers run at once, as
-    many as the process has CPUs if not given; `timeout_seconds` limits each of them.
+    many as the process has CPUs if not given; `timeout_seconds` limits each of them. `weights_file` is a file that
+    holds just the program's weights: the artefact shares it where the file system can, instead of writing them again.
 
     Raises:
         BuildError: No compiler works, it fails or takes too long, or the folder is in use for something else.
@@ -88,7 +90,7 @@ def build(
     compiler = find_compiler(cache)
     staging = _staging_folder(target)
     try:
-        _write_files(program, staging)
+        _write_files(program, staging, weights_file)
         library = _Builder(program, compiler, cache, staging, jobs, progress, timeout_seconds).library()
         shutil.copyfile(library, staging / LIBRARY_FILE)
         description = {**_description(program, compiler), LIBRARY_BYTES: library.stat().st_size}
@@ -250,7 +252,7 @@ def _digest(*texts: str) -> str:
     return state.hexdigest()
 
 
-def _write_files(program: Program, folder: Path) -> None:
+def _write_files(program: Program, folder: Path, weights_file: Path | None) -> None:
     """Everything of the artefact that is known before the compiler runs."""
     (folder / SOURCE_FOLDER).mkdir()
     (folder / INCLUDE_FOLDER).mkdir()
@@ -261,7 +263,17 @@ def _write_files(program: Program, folder: Path) -> None:
     _write_text(folder / HEADER_FILE, program.headers[HEADER_FILE])
     for name, text in program.documents.items():
         _write_text(folder / name, text)
-    program.weights.tofile(folder / WEIGHTS_FILE)
+    if weights_file is None or not _is_linked(weights_file, folder / WEIGHTS_FILE):
+        program.weights.tofile(folder / WEIGHTS_FILE)
+
+
+def _is_linked(file: Path, name: Path) -> bool:
+    """Give an existing file a second name; False where the file system cannot."""
+    try:
+        name.hardlink_to(file)
+    except OSError:
+        return False
+    return True
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -3,8 +3,11 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 MINIMUM_SAMPLES = 3
 """Each candidate runs at least this often, however long that takes."""
@@ -14,11 +17,15 @@ _SLICE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where and how something was measured: the CPU's name, the compiler and its flags."""
+    """Where and how something was measured: the machine's fingerprint, the compiler, its flags, the kernel library.
+
+    `library` is a digest of the kernel library, or of the simulator's version.
+    """
 
     machine: str
     compiler: str = ""
     flags: tuple[str, ...] = ()
+    library: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +58,47 @@ def interleave(
     warmup: int = 2,
     settings: Mapping[str, Setting] | None = None,
 ) -> Mapping[str, Measurement]:
-    """Time each candidate for about `seconds`, all in turns.
+    """Time each candidate for about `seconds`, all in turns, as `take_turns` does."""
+    runs = take_turns(tuple(candidates.values()), seconds, warmup)
+    here = Setting(platform.processor() or platform.machine())
+    return {
+        name: Measurement(name, tuple(sample for sample, _ in counted), here if settings is None else settings[name])
+        for name, counted in zip(candidates, runs, strict=True)
+    }
+
+
+def take_turns(
+    candidates: Sequence[Callable[[], Result]], seconds: float = 1.0, warmup: int = 2
+) -> tuple[tuple[tuple[float, Result], ...], ...]:
+    """Run each candidate for about `seconds`, all in turns: for each its counted runs, their seconds and results.
 
     Each candidate first runs `warmup` times untimed. Then every candidate gets a slice of a tenth of a second, or one
     run if that takes longer, and the next turn goes through them in the opposite order, until each has had its time.
     The first run of a slice is not counted: it finds the caches full of another candidate's data.
     """
-    for run in candidates.values():
+    for run in candidates:
         for _ in range(warmup):
             run()
-    samples: dict[str, list[float]] = {name: [] for name in candidates}
-    spent = dict.fromkeys(candidates, 0.0)
-    turn = list(candidates)
+    counted: list[list[tuple[float, Result]]] = [[] for _ in candidates]
+    spent = [0.0 for _ in candidates]
+    turn = list(range(len(candidates)))
     while turn:
-        for name in turn:
-            spent[name] += _time_slice(candidates[name], samples[name])
-        unfinished = [name for name in turn if spent[name] < seconds or len(samples[name]) < MINIMUM_SAMPLES]
+        for index in turn:
+            spent[index] += _time_slice(candidates[index], counted[index])
+        unfinished = [index for index in turn if spent[index] < seconds or len(counted[index]) < MINIMUM_SAMPLES]
         turn = unfinished[::-1]
-    here = Setting(platform.processor() or platform.machine())
-    return {
-        name: Measurement(name, tuple(samples[name]), here if settings is None else settings[name])
-        for name in candidates
-    }
+    return tuple(tuple(runs) for runs in counted)
 
 
-def _time_slice(run: Callable[[], object], samples: list[float]) -> float:
+def _time_slice(run: Callable[[], Result], counted: list[tuple[float, Result]]) -> float:
     """Run once uncounted, then counted until the slice is over, at least once; returns the seconds it took in all."""
     begin = time.perf_counter()
     run()
     start = time.perf_counter()
     while True:
-        run()
+        result = run()
         end = time.perf_counter()
-        samples.append(end - start)
+        counted.append((end - start, result))
         if end - begin >= _SLICE_SECONDS:
             return end - begin
         start = end

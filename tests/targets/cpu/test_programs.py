@@ -36,7 +36,7 @@ def run(network: Network, plan: Plan, inputs: tuple[Array, ...], isa: str) -> tu
 
 
 def baseline(network: Network) -> Plan:
-    return driver.make_plan(network, "baseline")
+    return driver.plan(network, strategy="baseline")
 
 
 @pytest.mark.slow

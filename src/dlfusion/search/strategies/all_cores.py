@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from dlfusion.layers.layer import Network
-from dlfusion.machine.machine import Machine
 from dlfusion.plan.plan import Plan
 from dlfusion.search.blocks import runs, single
+from dlfusion.search.prediction import Predictions
+from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import Strategy, refuse_argument
 
 
@@ -13,10 +13,12 @@ from dlfusion.search.strategy import Strategy, refuse_argument
 class AllCores:
     """The strategy `all-cores`."""
 
-    def plan(self, network: Network, machine: Machine, cores: int) -> Plan:
+    def plan(self, problem: Problem) -> Plan:
         """One block per layer, each on as many of the cores as it can be cut over."""
-        blocks = tuple(single(network, first, cores, reason) for first, _, reason in runs(network, 1))
-        return Plan(network.graph.digest, machine.fingerprint, "all-cores", blocks)
+        most, predictions = problem.most_cores, Predictions(problem)
+        ranges = runs(problem, most, 1)
+        blocks = tuple(single(problem, first, most, reason, predictions) for first, _, reason in ranges)
+        return problem.plan("all-cores", blocks)
 
 
 def create(argument: str | None) -> Strategy:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from dlfusion.layers.layer import Network
-from dlfusion.machine.machine import Machine
 from dlfusion.plan.plan import Plan
 from dlfusion.search.blocks import runs, single
+from dlfusion.search.prediction import Predictions
+from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import Strategy, refuse_argument
 
 
@@ -13,10 +13,12 @@ from dlfusion.search.strategy import Strategy, refuse_argument
 class Baseline:
     """The strategy `baseline`."""
 
-    def plan(self, network: Network, machine: Machine, cores: int) -> Plan:
-        """One block per layer, one core each."""
-        blocks = tuple(single(network, first, 1, reason) for first, _, reason in runs(network, 1))
-        return Plan(network.graph.digest, machine.fingerprint, "baseline", blocks)
+    def plan(self, problem: Problem) -> Plan:
+        """One block per layer, one core each (the fewest that the problem allows)."""
+        fewest, predictions = problem.core_counts[0], Predictions(problem)
+        ranges = runs(problem, fewest, 1)
+        blocks = tuple(single(problem, first, fewest, reason, predictions) for first, _, reason in ranges)
+        return problem.plan("baseline", blocks)
 
 
 def create(argument: str | None) -> Strategy:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from dlfusion.cost.roofline import plan_seconds
 from dlfusion.errors import PlanError
-from dlfusion.layers.layer import Network
-from dlfusion.machine.machine import Machine
 from dlfusion.plan.plan import Plan
 from dlfusion.search.blocks import fused, runs
+from dlfusion.search.prediction import Predictions
+from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import Strategy
 
 LONGEST = 8
@@ -20,16 +19,18 @@ class FixedBlock:
 
     length: int | None = None
 
-    def plan(self, network: Network, machine: Machine, cores: int) -> Plan:
-        """The predicted best of all lengths and of one core or all; the shortest blocks and fewest cores on a tie."""
+    def plan(self, problem: Problem) -> Plan:
+        """The predicted best of all lengths and core counts; the shortest blocks and fewest cores on a tie."""
         lengths = range(1, LONGEST + 1) if self.length is None else (self.length,)
-        plans = [_plan(network, machine, length, count) for length in lengths for count in sorted({1, cores})]
-        return min(plans, key=lambda plan: plan_seconds(network, plan, machine))
+        predictions = Predictions(problem)
+        plans = [_plan(problem, length, count, predictions) for length in lengths for count in problem.core_counts]
+        return min(plans, key=predictions.plan)
 
 
-def _plan(network: Network, machine: Machine, length: int, cores: int) -> Plan:
-    blocks = tuple(fused(network, machine, *run[:2], cores, run[2]) for run in runs(network, length))
-    return Plan(network.graph.digest, machine.fingerprint, f"fixed-block:{length}", blocks)
+def _plan(problem: Problem, length: int, cores: int, predictions: Predictions) -> Plan:
+    ranges = runs(problem, cores, length)
+    blocks = tuple(fused(problem, first, last, cores, reason, predictions) for first, last, reason in ranges)
+    return problem.plan(f"fixed-block:{length}", blocks)
 
 
 def create(argument: str | None) -> Strategy:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from dlfusion.layers.layer import Network
-from dlfusion.machine.machine import Machine
 from dlfusion.plan.plan import Plan
 from dlfusion.search.blocks import fused, runs
+from dlfusion.search.prediction import Predictions
+from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import Strategy, refuse_argument
 
 
@@ -13,10 +13,11 @@ from dlfusion.search.strategy import Strategy, refuse_argument
 class FuseAll:
     """The strategy `fuse-all`."""
 
-    def plan(self, network: Network, machine: Machine, cores: int) -> Plan:
-        """Blocks end only at layers that must stand alone; each block uses all cores that its rows allow."""
-        blocks = tuple(fused(network, machine, *run[:2], cores, run[2]) for run in runs(network))
-        return Plan(network.graph.digest, machine.fingerprint, "fuse-all", blocks)
+    def plan(self, problem: Problem) -> Plan:
+        """Blocks end only where they must; each block uses all cores that its rows allow."""
+        most, predictions = problem.most_cores, Predictions(problem)
+        blocks = tuple(fused(problem, *run[:2], most, run[2], predictions) for run in runs(problem, most))
+        return problem.plan("fuse-all", blocks)
 
 
 def create(argument: str | None) -> Strategy:

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +27,45 @@ from dlfusion.targets.cpu.stages import Staged, stage
 _BLOCKS_PER_FILE = 16
 
 
-def generate(network: Network, plan: Plan, isa: Isa) -> Program:
+@dataclass(frozen=True)
+class Prepared:
+    """What all programs of a network have in common, whatever their plans: kernels, layouts and packed weights.
+
+    `offsets` says for each layer with constants where they begin in `weights`, in floats.
+    """
+
+    isa: Isa
+    lowering: Lowering
+    weights: NDArray[np.float32]
+    offsets: Mapping[int, int]
+    weights_sha256: str
+
+
+def prepare(network: Network, isa: Isa) -> Prepared:
+    """Chooses kernels and packs weights: most of the time of `generate`, needed once for many plans of a network.
+
+    Raises:
+        UnsupportedError: a layer has no kernel for the CPU.
+    """
+    lowering = lower(network, isa)
+    sizes = [way.constants.size for way in lowering.layers]
+    ends = list(accumulate(sizes))
+    weights = np.empty(sum(sizes), np.float32)
+    for way, end in zip(lowering.layers, ends, strict=True):
+        weights[end - way.constants.size : end] = way.constants
+    # The sections become views of the whole, or networks with large weights would be in memory twice.
+    layers = tuple(
+        replace(way, constants=weights[end - way.constants.size : end])
+        for way, end in zip(lowering.layers, ends, strict=True)
+    )
+    offsets = {index: end - size for index, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size}
+    return Prepared(isa, replace(lowering, layers=layers), weights, offsets, weights_digest(weights))
+
+
+def generate(network: Network, plan: Plan, isa: Isa, prepared: Prepared | None = None) -> Program:
     """Generates the program that runs `network` by `plan`. The same arguments give the same bytes.
+
+    `prepared` is `prepare(network, isa)`, for callers that generate many programs of one network.
 
     Raises:
         UnsupportedError: a layer has no kernel for the CPU.
@@ -38,7 +77,7 @@ def generate(network: Network, plan: Plan, isa: Isa) -> Program:
                 f"block {index}: layer {layer} cannot be run by algorithm {algorithm!r}: the CPU target picks each "
                 "layer's kernel itself. Leave `algorithms` empty."
             )
-    return _Generator(network, plan, isa).run()
+    return _Generator(network, plan, prepare(network, isa) if prepared is None else prepared).run()
 
 
 class _Kernel(NamedTuple):
@@ -55,15 +94,16 @@ class _Kernel(NamedTuple):
 
 
 class _Generator:
-    def __init__(self, network: Network, plan: Plan, isa: Isa) -> None:
+    def __init__(self, network: Network, plan: Plan, prepared: Prepared) -> None:
+        isa = prepared.isa
         self._graph = network.graph
         self._plan = plan
         self._isa = isa
-        self._lowering: Lowering = lower(network, isa)
-        self._staged: Staged = stage(network, plan, self._lowering, isa)
+        self._staged: Staged = stage(network, plan, prepared.lowering, isa)
         self._placement: Placement = place(self._staged, isa)
-        self._weights, self._offsets = self._pack_weights()
-        self._weights_sha256 = weights_digest(self._weights)
+        self._weights = prepared.weights
+        self._weights_sha256 = prepared.weights_sha256
+        self._offsets = self._staged_offsets(prepared.offsets)
         self._blocks = tuple(
             BlockCode(index, placed, self._staged, self._offsets, isa)
             for index, placed in enumerate(self._placement.blocks)
@@ -75,14 +115,14 @@ class _Generator:
 
     def run(self) -> Program:
         kernels = self._used_kernels()
-        headers = dict(read_headers(_include_folder()))
+        headers = dict(read_headers(include_folder()))
         headers["kernels.hpp"] = self._kernels_header(kernels)
         headers["blocks.hpp"] = self._blocks_header()
         units = (
             *(self._kernel_unit(kernel) for kernel in kernels),
             *self._block_units(),
             Unit("model.cpp", self._model_text(), self._isa.flags),
-            runtime_unit((_include_folder() / "runtime.cpp").read_text(encoding="utf-8"), self._isa.flags),
+            runtime_unit((include_folder() / "runtime.cpp").read_text(encoding="utf-8"), self._isa.flags),
         )
         return Program(
             name=self._graph.name,
@@ -101,17 +141,10 @@ class _Generator:
     def _cores(self) -> int:
         return max((block.cores for block in self._plan.blocks), default=1)
 
-    def _pack_weights(self) -> tuple[NDArray[np.float32], dict[int, int]]:
-        """All layers' constants, one after the other, and where each layer's begin."""
-        offsets: dict[int, int] = {}
-        sections: list[NDArray[np.float32]] = []
-        end = 0
-        for layer, lowered in zip(self._staged.network.layers, self._staged.lowered, strict=True):
-            if lowered.constants.size:
-                offsets[layer.index] = end
-                sections.append(lowered.constants)
-                end += lowered.constants.size
-        return np.concatenate(sections) if sections else np.zeros(0, np.float32), offsets
+    def _staged_offsets(self, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Where the constants of each staged layer begin; conversions, which stand between layers, have none."""
+        layers = [layer for layer in self._staged.network.layers if not self._staged.is_conversion(layer)]
+        return {layer.index: offsets[index] for index, layer in enumerate(layers) if index in offsets}
 
     # --- kernels -------------------------------------------------------------------------------------------------
 
@@ -234,5 +267,6 @@ def _ports(ports: Iterable[Port]) -> tuple[ArrayPort, ...]:
     return tuple(ArrayPort(port.name, port.array_shape) for port in ports)
 
 
-def _include_folder() -> Path:
+def include_folder() -> Path:
+    """Where the kernel library's headers and `runtime.cpp` are."""
     return Path(str(files("dlfusion.targets.cpu") / "include"))

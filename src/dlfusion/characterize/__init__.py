@@ -1,0 +1,1 @@
+"""Learning a device from synthesized layers and chains."""

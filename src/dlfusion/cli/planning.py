@@ -1,0 +1,36 @@
+"""The plan that a command works on: read from a file, or chosen by a strategy."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlfusion.cli import options
+
+if TYPE_CHECKING:
+    from dlfusion.layers.layer import Network
+    from dlfusion.plan.plan import Plan
+    from dlfusion.search.problem import Problem
+
+
+def planned(
+    network: "Network",
+    target: str,
+    plan_file: Path | None,
+    strategy: str | None,
+    cores: int | None,
+    profile: Path | None,
+    budget_seconds: float | None,
+    database: Path | None,
+    advance: Callable[[str, int, int], None],
+) -> tuple["Problem", "Plan"]:
+    """What is known of the target, and the plan; the arguments are those of the command line."""
+    from dlfusion import driver
+    from dlfusion.targets import find_target
+
+    device = find_target(target)
+    task = driver.problem(network, device, cores, profile)
+    if plan_file is not None:
+        return task, driver.read_plan(network, plan_file, device.machine)
+    name = strategy or options.DEFAULT_STRATEGY
+    plan = driver.choose(task, device, name, budget_seconds=budget_seconds, database=database, progress=advance)
+    return task, plan

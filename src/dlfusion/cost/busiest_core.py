@@ -1,0 +1,46 @@
+"""The arithmetic of the core that a block waits for, by layers, and split by sorts of layers and halo."""
+
+import numpy as np
+
+from dlfusion.cost.layer_numbers import KINDS, Floats, LayerNumbers
+from dlfusion.cost.terms import HALO
+from dlfusion.plan.plan import Partition
+from dlfusion.plan.schedule import Schedule
+from dlfusion.plan.work import Work
+
+
+def arithmetic_parts(
+    numbers: LayerNumbers, cut: Schedule, done: Work, stretch: Floats | float = 1.0
+) -> tuple[dict[str, float], Floats]:
+    """Seconds by name of the core with the most arithmetic, and its seconds for each layer, halo included.
+
+    Halo is what this core computes beyond its share of each layer: the share of rows of the block's reference output
+    that it owns. Layers of other heights are cut by rounding, so what falls short of the share in one layer is
+    taken from what exceeds it in another.
+
+    Args:
+        numbers: of the network.
+        cut: the block.
+        done: its work.
+        stretch: what the seconds of each core (last axis) grow by because its part of a layer fills the machine less.
+    """
+    layers = slice(cut.block.first, cut.block.last + 1)
+    whole = numbers.seconds[layers]
+    operations = numbers.operations[layers][:, None]
+    # A layer that only moves data has no operations to tell its cores' shares by: it is taken to be shared evenly.
+    shares = np.where(operations > 0, done.operations / np.maximum(operations, 1.0), 1.0 / cut.block.cores)
+    seconds = shares * whole[:, None] * stretch
+    busiest = int(seconds.sum(axis=0).argmax())
+    spent = seconds[:, busiest]
+    all_seconds = float(spent.sum())
+    halo = 0.0
+    if cut.block.cores > 1 and len(spent) > 1 and cut.block.partition is Partition.ROWS:
+        rows = cut.flow.reference_rows
+        own = rows * (busiest + 1) // cut.block.cores - rows * busiest // cut.block.cores
+        halo = max(0.0, all_seconds - float(whole.sum()) * own / rows)
+    by_kind = np.bincount(numbers.kinds[layers], weights=spent, minlength=len(KINDS)).tolist()
+    own_share = 1.0 - halo / all_seconds if all_seconds else 1.0
+    parts = {str(sort): value * own_share for sort, value in zip(KINDS, by_kind, strict=True) if value}
+    if halo:
+        parts[HALO] = halo
+    return parts, spent

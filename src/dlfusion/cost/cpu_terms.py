@@ -1,0 +1,102 @@
+"""The parts of a block's time on a CPU, whose cores have caches of their own in front of a shared one and memory."""
+
+from dataclasses import dataclass
+
+from dlfusion.cost.busiest_core import arithmetic_parts
+from dlfusion.cost.layer_numbers import LayerNumbers, layer_numbers
+from dlfusion.cost.terms import CALLS, LAUNCH, LINE_BUFFERS, MAPS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
+from dlfusion.layers.kind import kind
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.machine.cpu import DEFAULT_L2_BYTES, Cpu
+from dlfusion.plan.plan import Partition
+from dlfusion.plan.schedule import Schedule
+from dlfusion.plan.traffic import arena_bytes
+from dlfusion.plan.work import Work, work
+
+ASSUMPTIONS = (
+    "A core reaches one rate of operations on all layers that sum over channels.",
+    "On all others it reaches a quarter of that: each number that is read is used in few operations.",
+    "Bytes come from the third-level cache if the block's inputs, outputs and weights fit into it, else from memory.",
+    "What a second core reads of the same weights comes from the third-level cache if they fit into it.",
+    "Weights larger than half of the second-level cache are fetched again in every step.",
+    "Line buffers larger than the second-level cache are written to the third-level cache and read back.",
+    "Half of the shorter of arithmetic and transfers goes on beside the longer.",
+    "A rate that the machine does not state is that of a desktop core: 100 GFLOP/s, 80 GB/s from L3, 25 GB/s memory.",
+    "A cache that the machine does not state has 1 MiB per core (L2) or 16 MiB (L3).",
+    "Starting a block takes 1 us, on several cores 0.8 us more and 0.1 us per core; a call of a kernel 0.2 us.",
+    "The algorithm that a layer is computed with makes no difference.",
+)
+
+OVERLAP = 0.5
+OTHER_RATE_SHARE = 0.25
+LAUNCH_SECONDS = 1e-6
+TEAM_SECONDS = 0.8e-6
+TEAM_CORE_SECONDS = 0.1e-6
+CALL_SECONDS = 0.2e-6
+
+
+@dataclass(frozen=True, slots=True)
+class CpuRates:
+    """The machine's numbers with the assumed ones filled in."""
+
+    operations_per_second: float
+    l3_bytes_per_second: float
+    memory_bytes_per_second: float
+    l2_bytes: int
+    l3_bytes: int
+
+    @staticmethod
+    def of(machine: Cpu) -> "CpuRates":
+        """The rates of a machine."""
+        return CpuRates(
+            machine.peak_operations_per_second or 100e9,
+            machine.l3_bytes_per_second or 80e9,
+            machine.memory_bytes_per_second or 25e9,
+            machine.l2_bytes or DEFAULT_L2_BYTES,
+            machine.l3_bytes or 16 << 20,
+        )
+
+
+def cpu_layer_numbers(machine: Cpu, network: Network) -> LayerNumbers:
+    """What `cpu_parts` needs of a network's layers."""
+    rate = CpuRates.of(machine).operations_per_second
+
+    def seconds(layer: Layer) -> float:
+        return layer.features.operations / (rate if kind(layer).uses_array else rate * OTHER_RATE_SHARE)
+
+    return layer_numbers(network, machine.element_bytes, seconds)
+
+
+def cpu_parts(machine: Cpu, network: Network, cut: Schedule, numbers: LayerNumbers) -> dict[str, float]:
+    """Seconds of each part by name, without what is hidden."""
+    cores = cut.block.cores
+    done = work(network, cut, machine.weight_buffer_bytes, machine.element_bytes)
+    parts = {LAUNCH: LAUNCH_SECONDS}
+    if cores > 1:
+        parts[SYNCHRONIZATION] = TEAM_SECONDS + TEAM_CORE_SECONDS * cores
+    parts[CALLS] = int(done.steps.max()) * len(cut.flow.values) * CALL_SECONDS
+    parts |= arithmetic_parts(numbers, cut, done)[0]
+    parts |= _transfer_parts(CpuRates.of(machine), network, cut, done, numbers)
+    return parts
+
+
+def _transfer_parts(
+    rates: CpuRates, network: Network, cut: Schedule, done: Work, numbers: LayerNumbers
+) -> dict[str, float]:
+    """Seconds of moving bytes. Memory is shared; each core has its own way to the third-level cache."""
+    team_rate = rates.l3_bytes_per_second * cut.block.cores
+    weights = float(numbers.weight_bytes[cut.block.first : cut.block.last + 1].sum())
+    inputs = int(done.input_bytes.sum())
+    read_once = int(done.input_bytes.max()) if cut.block.partition is Partition.CHANNELS else inputs
+    moved = read_once + int(done.output_bytes.sum())
+    memory_rate = min(rates.memory_bytes_per_second, team_rate)
+    first_rate = team_rate if moved + weights <= rates.l3_bytes else memory_rate
+    again_rate = team_rate if weights <= rates.l3_bytes else memory_rate
+    parts = {
+        MAPS: moved / first_rate + (inputs - read_once) / team_rate,
+        WEIGHTS: weights / first_rate,
+        WEIGHTS_AGAIN: max(0.0, float(done.weight_bytes.sum()) - weights) / again_rate,
+    }
+    if cut.block.first < cut.block.last and arena_bytes(network, cut) > rates.l2_bytes:
+        parts[LINE_BUFFERS] = 2 * int(done.inner_bytes.sum()) / team_rate
+    return parts

@@ -1,0 +1,47 @@
+"""The compiler from end to end, and the public Python API: the one package that knows every stage and their order."""
+
+from dlfusion.driver.characterizing import characterize
+from dlfusion.driver.compiling import (
+    CompiledModel,
+    Difference,
+    ProgressCallback,
+    choose_isa,
+    compile,  # noqa: A004 - the API's name for it
+    first_difference,
+    load,
+    random_inputs,
+    verify,
+)
+from dlfusion.driver.planning import (
+    DEFAULT_STRATEGY,
+    choose,
+    find_profile,
+    import_model,
+    plan,
+    problem,
+    profile_path,
+    read_plan,
+    tune,
+)
+
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "CompiledModel",
+    "Difference",
+    "ProgressCallback",
+    "characterize",
+    "choose",
+    "choose_isa",
+    "compile",
+    "find_profile",
+    "first_difference",
+    "import_model",
+    "load",
+    "plan",
+    "problem",
+    "profile_path",
+    "random_inputs",
+    "read_plan",
+    "tune",
+    "verify",
+]

@@ -1,0 +1,117 @@
+"""The blocks that searches by measuring consider: not all candidates, since each takes time on the device."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+from dlfusion.plan.plan import Block, Partition
+from dlfusion.plan.schedule import block_flow
+from dlfusion.plan.structure import structure
+from dlfusion.search.blocks import step_rows
+from dlfusion.search.candidates import can_be_block, candidates
+from dlfusion.search.dynamic import Option
+from dlfusion.search.problem import Problem
+
+REDUCTION = (
+    "Blocks have at most a stated number of layers.",
+    "Core counts are the powers of two, and the largest.",
+    "With caches, a layer alone runs in one step, and only several cores share its channels.",
+    "With caches, a longer block runs in one step, or in steps of half, once or twice what `blocks.step_rows` says.",
+)
+"""What the searches by measuring leave out of all candidates, one sentence each."""
+
+
+class Choices:
+    """The reduced candidates of every range of layers; ranges of equal structure share one list."""
+
+    def __init__(self, problem: Problem, longest: int) -> None:
+        """`longest` is the most layers to a block."""
+        self._problem = problem
+        self._longest = longest
+        self._known: dict[str, tuple[Block, ...]] = {}
+
+    def ranges(self, length: int | None = None) -> Iterator[tuple[int, int]]:
+        """First and last layer of every range that can be one block, of `length` layers if that is given."""
+        count = len(self._problem.network.layers)
+        for first in range(count):
+            for last in range(first, min(count, first + self._longest)):
+                if not can_be_block(self._problem, first, last):
+                    break
+                if length is None or last - first + 1 == length:
+                    yield first, last
+
+    def of(self, first: int, last: int) -> tuple[Block, ...]:
+        """The blocks of a range, in the order of `candidates`."""
+        digest = structure(self._problem.network, Block(first, last, 1))
+        if digest not in self._known:
+            found = candidates(self._problem, first, last)
+            self._known[digest] = tuple(block for block in found if _is_kept(self._problem, block))
+        return tuple(_moved(block, first) for block in self._known[digest])
+
+
+def few_core_counts(problem: Problem) -> tuple[int, ...]:
+    """The core counts that are powers of two, and the largest; of eight or fewer counts, all."""
+    counts = problem.core_counts
+    if len(counts) <= 8:
+        return counts
+    return tuple(count for count in counts if count & (count - 1) == 0 or count == counts[-1])
+
+
+def _is_kept(problem: Problem, block: Block) -> bool:
+    if block.cores not in few_core_counts(problem):
+        return False
+    if problem.machine.buffer_is_memory:
+        return True
+    height = block_flow(problem.network, block).reference_height
+    if block.first == block.last:
+        return block.step_rows == height and (block.partition is Partition.ROWS or block.cores > 1)
+    if block.step_rows == height:
+        return True
+    rule = step_rows(problem, replace(block, algorithms=()))
+    return rule <= 2 * block.step_rows and block.step_rows <= 2 * rule
+
+
+def _moved(block: Block, first: int) -> Block:
+    """The same choices for an equal range that begins at layer `first`."""
+    offset = first - block.first
+    algorithms = tuple((index + offset, name) for index, name in block.algorithms)
+    return replace(block, first=first, last=block.last + offset, algorithms=algorithms)
+
+
+def brute_force_count(problem: Problem, longest: int | None = None) -> int:
+    """How many plans full brute force would measure: all covers of the layers x all candidates of every block.
+
+    Exact. The covers that end with a given last block are those of the layers before it, times the block's candidates.
+    """
+    network = problem.network
+    known: dict[str, int] = {}
+    covers = [1, *[0] * len(network.layers)]
+    for first in range(len(network.layers)):
+        end = len(network.layers) if longest is None else min(len(network.layers), first + longest)
+        for last in range(first, end):
+            if not can_be_block(problem, first, last):
+                break
+            digest = structure(network, Block(first, last, 1))
+            if digest not in known:
+                known[digest] = len(candidates(problem, first, last))
+            covers[last + 1] += covers[first] * known[digest]
+    return covers[-1]
+
+
+def with_reasons(blocks: tuple[Block, ...], best: Callable[[int, int], Option | None], word: str) -> tuple[Block, ...]:
+    """The blocks, each with the times that its end rests on; `best` knows the best block of a range and its seconds.
+
+    `word` says where times come from, such as `measured`.
+    """
+    ends = [_reason(best, word, *pair) for pair in pairwise(blocks)]
+    ends += ["last layer of the network"] * bool(blocks)
+    return tuple(replace(block, reason=reason) for block, reason in zip(blocks, ends, strict=True))
+
+
+def _reason(best: Callable[[int, int], Option | None], word: str, block: Block, following: Block) -> str:
+    parts = [best(part.first, part.last) for part in (block, following)]
+    apart = sum(option[0] for option in parts if option is not None)
+    merged = best(block.first, following.last)
+    if merged is None:
+        return f"{word}: {apart * 1e6:.1f} us with the next block; as one block they cannot run or were not tried"
+    return f"{word}: {apart * 1e6:.1f} us apart from the next block, {merged[0] * 1e6:.1f} us as one with it"

@@ -1,0 +1,167 @@
+"""The CPU under this process as a target: plans become programs that run here and are timed."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from dlfusion.errors import InputError, PlanError
+from dlfusion.layers.layer import Layer, Network
+from dlfusion.machine.cpu import Cpu
+from dlfusion.machine.host import host, usable_cores
+from dlfusion.plan.plan import Block, Plan
+from dlfusion.plan.structure import structure
+from dlfusion.runtime.build import build
+from dlfusion.runtime.cache import Cache, open_cache
+from dlfusion.runtime.executable import Executable
+from dlfusion.runtime.measure import Setting, take_turns
+from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
+from dlfusion.targets.cpu.isa import ISAS, Isa
+from dlfusion.targets.cpu.target import generate, include_folder, prepare
+from dlfusion.targets.target import PlanTimes
+
+_SEED = 0
+
+
+class CpuTarget:
+    """The target `cpu`: this machine, with the best instruction set that it has unless one is named."""
+
+    def __init__(self, isa: str | None = None, cache: Cache | None = None) -> None:
+        """Programs are compiled for `isa` (`avx512` or `avx2`), their objects kept in `cache`.
+
+        Raises:
+            InputError: there is no such instruction set, or this CPU lacks it.
+        """
+        self._isa = _instruction_set(isa)
+        self._cache = cache
+
+    @property
+    def name(self) -> str:
+        """`cpu`."""
+        return "cpu"
+
+    @property
+    def machine(self) -> Cpu:
+        """The machine under this process."""
+        return host()
+
+    @property
+    def simulated(self) -> bool:
+        """It is real."""
+        return False
+
+    @cached_property
+    def setting(self) -> Setting:
+        """The machine, the compiler that would be used, its flags, and a digest of the kernel library."""
+        compiler = find_compiler(self._open_cache).description
+        return Setting(host().fingerprint, compiler, (*COMMON_FLAGS, *self._isa.flags), _library_digest())
+
+    @contextmanager
+    def bench(self, network: Network) -> Iterator["CpuBench"]:
+        """The network with its weights packed; all files are in one temporary folder, which is removed.
+
+        Raises:
+            UnsupportedError: a layer has no kernel for the CPU.
+        """
+        with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
+            yield CpuBench(network, self._isa, self._open_cache, Path(folder))
+
+    @cached_property
+    def _open_cache(self) -> Cache:
+        return open_cache() if self._cache is None else self._cache
+
+
+class CpuBench:
+    """One network on this machine. Kernels, layouts and packed weights are the same for all of its plans."""
+
+    def __init__(self, network: Network, isa: Isa, cache: Cache, folder: Path) -> None:
+        """Files are written into `folder`, which the caller removes."""
+        self._network = network
+        self._isa = isa
+        self._cache = cache
+        self._folder = folder
+        self._prepared = prepare(network, isa)
+        self._weights_file = folder / "weights.bin"
+        self._prepared.weights.tofile(self._weights_file)
+        self._built = 0
+        random = np.random.default_rng(_SEED)
+        self._inputs = tuple(
+            random.standard_normal(port.array_shape).astype(np.float32) for port in network.graph.inputs
+        )
+
+    def structure(self, block: Block) -> str:
+        """A digest of what the plan says of the block and of the kernels and layouts that run it."""
+        parts = [structure(self._network, block), *(self._lowered(self._network.layers[i]) for i in block.layers)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def time_plans(self, plans: Sequence[Plan], seconds: float) -> tuple[PlanTimes, ...]:
+        """Builds all plans, then runs them in turns, each for about `seconds`.
+
+        Raises:
+            PlanError: a plan wants more cores than this process may use, so that its threads would wait for each other.
+            BuildError: the compiler fails.
+        """
+        for plan in plans:
+            wanted = max((block.cores for block in plan.blocks), default=1)
+            if wanted > usable_cores():
+                raise PlanError(
+                    f"the plan (strategy {plan.strategy}) uses {wanted} cores, but this process may run on "
+                    f"{usable_cores()}: measure it with a plan for so many, or give the process more"
+                )
+        with ExitStack() as stack:
+            programs = [stack.enter_context(self._load(plan)) for plan in plans]
+            runs = take_turns([partial(program.profile, *self._inputs) for program in programs], seconds)
+        return tuple(
+            PlanTimes(
+                tuple(total for total, _ in counted),
+                tuple(tuple(blocks[index] for _, blocks in counted) for index in range(len(plan.blocks))),
+            )
+            for plan, counted in zip(plans, runs, strict=True)
+        )
+
+    def _load(self, plan: Plan) -> Executable:
+        """The plan's program, in memory; closing it removes its folder."""
+        program = generate(self._network, plan, self._isa, self._prepared)
+        self._built += 1
+        folder = self._folder / f"plan-{self._built}"
+        build(program, folder, cache=self._cache, weights_file=self._weights_file)
+        return Executable.load(folder, temporary=True)
+
+    def _lowered(self, layer: Layer) -> str:
+        """What decides how the CPU runs a layer, inside or outside a block.
+
+        Users' arrays are planar without padding: reading or writing one takes a copy where a tensor of the program
+        takes none. All other copies follow from the layouts.
+        """
+        graph, way = self._network.graph, self._prepared.lowering.layers[layer.index]
+        inputs, outputs = {port.value for port in graph.inputs}, [port.value for port in graph.outputs]
+        reads = [
+            (str(self._prepared.lowering.layouts[read.value]), str(layout), pads.left, pads.right, read.value in inputs)
+            for read, layout, pads in zip(layer.reads, way.input_layouts, way.input_pads, strict=True)
+        ]
+        return f"{way.function} {reads} {way.output_layout} {outputs.count(layer.output)}"
+
+
+def _instruction_set(name: str | None) -> Isa:
+    available = [isa for isa in ISAS.values() if isa.name in host().isas]  # best first
+    if name is not None and name not in ISAS:
+        raise InputError(f"unknown instruction set {name!r}; supported: {', '.join(ISAS)}")
+    if name is not None and ISAS[name] not in available:
+        raise InputError(f"this CPU cannot run {name}; it has {', '.join(isa.name for isa in available) or 'none'}")
+    if not available:
+        raise InputError(f"this CPU has none of the supported instruction sets: {', '.join(ISAS)}")
+    return available[0] if name is None else ISAS[name]
+
+
+def _library_digest() -> str:
+    """A digest of all files of the kernel library, names included."""
+    state = hashlib.sha256()
+    for path in sorted(include_folder().iterdir()):
+        content = path.read_bytes()
+        state.update(f"{path.name} {len(content)}\n".encode())
+        state.update(content)
+    return state.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Measuring on devices, and remembering what was measured."""

@@ -1,0 +1,137 @@
+"""Proves that predictions for CPUs have the parts they state, in seconds, and order plans as their assumptions say."""
+
+from dataclasses import replace
+
+import pytest
+
+from dlfusion.cost.analytic import Analytic
+from dlfusion.cost.model import plan_seconds
+from dlfusion.cost.terms import CALLS, HALO, HIDDEN, LINE_BUFFERS, MAPS, SORTS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
+from dlfusion.layers.describe import describe
+from dlfusion.layers.layer import Network
+from dlfusion.machine import Cpu
+from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plan.schedule import schedule
+from tests.support.networks import chain
+
+MACHINE = Cpu(
+    "Test CPU",
+    4,
+    l2_bytes=1 << 20,
+    l3_bytes=16 << 20,
+    peak_operations_per_second=1e11,
+    l3_bytes_per_second=1e11,
+    memory_bytes_per_second=1e10,
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return describe(chain([(64, 3, 1), (64, 3, 1)], height=64, channels=64).build())
+
+
+@pytest.fixture(scope="module")
+def heavy() -> Network:
+    """Weights of 2.4 MB in each layer."""
+    return describe(chain([(256, 3, 1)] * 3, height=14, channels=256).build())
+
+
+def terms(network: Network, block: Block, machine: Cpu = MACHINE) -> dict[str, float]:
+    """The parts of a block's predicted time."""
+    return {term.name: term.seconds for term in Analytic(machine).block(network, schedule(network, block)).terms}
+
+
+def seconds(network: Network, block: Block, machine: Cpu = MACHINE) -> float:
+    """A block's predicted time."""
+    return Analytic(machine).block(network, schedule(network, block)).seconds
+
+
+def test_a_layer_in_cache_worked_out_by_hand(network: Network) -> None:
+    features = network.layers[0].features
+    moved = features.input_bytes + features.output_bytes + features.weight_bytes
+    expected = 1e-6 + 0.2e-6 + features.operations / 1e11 + 0.5 * moved / 1e11
+    assert seconds(network, Block(0, 0, 1, step_rows=64)) == pytest.approx(expected)
+
+
+def test_the_parts_of_a_layer_on_two_cores_worked_out_by_hand(network: Network) -> None:
+    features = network.layers[0].features
+    row = features.input_bytes / 64
+    found = terms(network, Block(0, 0, 2, step_rows=8))
+    assert found[SYNCHRONIZATION] == pytest.approx(1e-6)
+    assert found[CALLS] == pytest.approx(4 * 0.2e-6)
+    assert found["dense convolution"] == pytest.approx(features.operations / 2 / 1e11)
+    assert found[MAPS] == pytest.approx((features.input_bytes + 2 * row + features.output_bytes) / 2e11)
+    assert found[WEIGHTS] == pytest.approx(features.weight_bytes / 2e11)
+    assert found[WEIGHTS_AGAIN] == pytest.approx(features.weight_bytes / 2e11)
+    transfers = found[MAPS] + found[WEIGHTS] + found[WEIGHTS_AGAIN]
+    assert found[HIDDEN] == pytest.approx(-0.5 * min(transfers, found["dense convolution"] + found[CALLS]))
+
+
+def test_halo_is_what_the_busiest_core_computes_beyond_its_share(network: Network) -> None:
+    first = network.layers[0].features.operations
+    assert HALO not in terms(network, Block(0, 1, 1, step_rows=64))
+    assert HALO not in terms(network, Block(0, 0, 4, step_rows=16))
+    edge, middle = terms(network, Block(0, 1, 2, step_rows=32)), terms(network, Block(0, 1, 4, step_rows=16))
+    assert edge[HALO] == pytest.approx(first / 64 / 1e11)
+    assert middle[HALO] == pytest.approx(2 * first / 64 / 1e11)
+
+
+def test_cores_divide_arithmetic_but_repeat_halos(network: Network) -> None:
+    one = seconds(network, Block(0, 1, 1, step_rows=64))
+    two = seconds(network, Block(0, 1, 2, step_rows=32))
+    assert one / 2 < two < one
+
+
+def test_channels_divide_the_layer_and_its_weights(network: Network) -> None:
+    by_channels = Block(0, 0, 4, Partition.CHANNELS, step_rows=64)
+    one, four = seconds(network, Block(0, 0, 1, step_rows=64)), seconds(network, by_channels)
+    assert one / 4 < four < one / 3
+    assert WEIGHTS_AGAIN not in terms(network, by_channels)
+
+
+def test_fusing_pays_where_memory_is_slow() -> None:
+    big = describe(chain([(16, 3, 1)] * 3, height=512, channels=16).build())
+    alone = Plan("", "", "", tuple(Block(index, index, 1, step_rows=512) for index in range(3)))
+    fused = Plan("", "", "", (Block(0, 2, 1, step_rows=4),))
+    model = Analytic(MACHINE)
+    assert plan_seconds(big, fused, model) < plan_seconds(big, alone, model)
+
+
+def test_small_steps_pay_for_heavy_weights_again(heavy: Network) -> None:
+    small, whole = Block(0, 2, 1, step_rows=1), Block(0, 2, 1, step_rows=14)
+    assert terms(heavy, small)[WEIGHTS_AGAIN] > 13 * terms(heavy, small)[WEIGHTS]
+    assert WEIGHTS_AGAIN not in terms(heavy, whole)
+    assert seconds(heavy, small) > seconds(heavy, whole)
+
+
+def test_line_buffers_that_leave_the_cache_cost_transfers() -> None:
+    wide = describe(chain([(64, 3, 1)] * 3, height=256, channels=64).build())
+    block = Block(0, 2, 1, step_rows=64)
+    large = replace(MACHINE, l2_bytes=64 << 20)
+    # The outputs of two layers, written and read.
+    assert terms(wide, block)[LINE_BUFFERS] == pytest.approx(4 * wide.layers[0].features.output_bytes / 1e11)
+    assert LINE_BUFFERS not in terms(wide, block, large)
+    assert seconds(wide, block) > seconds(wide, block, large)
+
+
+def test_an_unknown_machine_has_the_stated_rates(network: Network) -> None:
+    unknown = Analytic(Cpu("unknown", 1))
+    assert seconds(network, Block(0, 0, 1, step_rows=64), Cpu("unknown", 1)) > 0
+    assert all(line.endswith(".") for line in unknown.assumptions)
+
+
+def test_parts_have_names_that_models_share_and_none_is_zero(heavy: Network) -> None:
+    found = terms(heavy, Block(0, 2, 4, step_rows=1))
+    assert set(found) <= {*SORTS, HIDDEN}
+    assert all(found.values())
+
+
+def test_a_machine_of_another_type_is_refused(network: Network) -> None:
+    class Other:
+        name = fingerprint = "other"
+        core_counts = (1,)
+        element_bytes = buffer_bytes = weight_buffer_bytes = 4
+        buffer_is_memory = False
+
+    with pytest.raises(TypeError, match="no cost formulas for a machine of type Other"):
+        Analytic(Other()).block(network, schedule(network, Block(0, 0, 1)))

@@ -1,0 +1,331 @@
+"""Proves that the joint strategy walks by its rules, repairs within its budget, and is near the optimum."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dlfusion.cost.analytic import Analytic
+from dlfusion.cost.model import Cost, CostModel, plan_seconds
+from dlfusion.cost.profile import CoreRule, CostFit, Fit, Profile
+from dlfusion.errors import PlanError
+from dlfusion.graph.builder import GraphBuilder
+from dlfusion.layers.describe import describe
+from dlfusion.layers.layer import Network
+from dlfusion.machine import Accelerator, Cpu, Machine
+from dlfusion.machine.files import load_machine, machine_files
+from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.plan.legality import check
+from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plan.schedule import Schedule
+from dlfusion.plan.structure import structure
+from dlfusion.search import find_strategy
+from dlfusion.search.candidates import can_be_block, candidates
+from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem
+from dlfusion.search.dynamic import best_cover
+from dlfusion.search.joint_repair import Choice, Corrected, predict
+from dlfusion.search.joint_rows import facts, largest_band, tabulate
+from dlfusion.search.joint_times import Pace
+from dlfusion.search.problem import Problem
+from dlfusion.search.strategies.dlfusion import EVALUATIONS, DLFusion
+from dlfusion.targets.simulated.simulator import Simulator
+from tests.search.exhaustive import planned
+from tests.support.networks import chain, convolution, mobilenet_v2, resnet_50
+from tests.support.random_networks import networks
+
+COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+NO_FIT = Fit(0, 0.0, 0.0, 0.0)
+
+
+def mlu100() -> Accelerator:
+    return load_machine(machine_files()["mlu100"])
+
+
+def cpu(cores: int = 2) -> Cpu:
+    return Cpu("a CPU", cores, (), 32 << 10, 1 << 20, 32 << 20, 100e9, 80e9, 25e9)
+
+
+def rule(counts: tuple[int, ...], best: int) -> CoreRule:
+    """One count is best for every layer."""
+    slowdowns = tuple(abs(math.log2(count / best)) for count in counts)
+    return CoreRule(counts, ((-1, 0.0, 0, 0),), (slowdowns,), 0.0, 0.0)
+
+
+def profile(machine: Machine, best: int, critical: float = 1e15, overlap: float = 1.0) -> Profile:
+    cost = CostFit((), overlap, NO_FIT)
+    cores = rule(machine.core_counts, best)
+    return Profile("planted", machine.fingerprint, True, "", (), "", cost, cores, critical, ())
+
+
+def problem(network: Network, machine: Machine, best: int | None = None, critical: float = 1e15) -> Problem:
+    overlap = 0.5 if isinstance(machine, Cpu) else 1.0
+    planted = profile(machine, best or machine.core_counts[-1], critical, overlap)
+    return Problem(network, machine, machine.core_counts, Analytic(machine), planted)
+
+
+def seconds(of: Problem, plan: Plan) -> float:
+    return plan_seconds(of.network, plan, of.cost)
+
+
+def six_layers(height: int = 64, channels: int = 16, kernel: int = 3) -> Network:
+    return describe(chain([(channels, kernel, 1)] * 6, height, channels).build())
+
+
+def walked(of: Problem) -> Plan:
+    plan = DLFusion(walk_only=True).plan(of)
+    check(of.network, plan, of.limits)
+    return plan
+
+
+# --- the walk -------------------------------------------------------------------------------------------------------
+
+
+def test_the_walk_closes_a_block_at_the_critical_operation_count_per_core() -> None:
+    network = six_layers()
+    per_layer = network.layers[0].features.operations
+    plan = walked(problem(network, cpu(), best=2, critical=1.5 * per_layer))
+    assert [len(block.layers) for block in plan.blocks] == [3, 3]
+    assert plan.blocks[0].reason == "28.3 M operations per core pass the critical 28.3 M"
+    assert all(block.cores == 2 for block in plan.blocks)
+    alone = walked(problem(network, cpu(), best=1, critical=per_layer))
+    assert [len(block.layers) for block in alone.blocks] == [1] * 6
+
+
+def test_the_walk_predicts_cores_from_operations_and_channels() -> None:
+    """A tree that gives layers of few channels one core and all others four."""
+    counts = (1, 2, 3, 4)
+    few, many = (0.0, 1.0, 1.0, 1.0), (1.0, 1.0, 1.0, 0.0)
+    tree = CoreRule(counts, ((1, 4.0, 1, 2), (-1, 0.0, 0, 0), (-1, 0.0, 1, 1)), (few, many), 0.0, 0.0)
+    network = describe(chain([(8, 3, 1), (64, 3, 1), (64, 3, 1)], 32, 8).build())
+    given_problem = problem(network, cpu(4), critical=1.0)
+    assert given_problem.profile is not None
+    plan = walked(replace(given_problem, profile=replace(given_problem.profile, cores=tree)))
+    assert [block.cores for block in plan.blocks] == [1, 4, 4]
+
+
+def test_the_walk_closes_a_block_that_would_not_be_legal() -> None:
+    builder = GraphBuilder("pooled")
+    value = convolution(builder, builder.input("x", (1, 8, 32, 32)), 8, 3)
+    value = builder.node(GlobalAveragePool(), [convolution(builder, value, 8, 3)])
+    builder.output(value)
+    pooled = walked(problem(describe(builder.build()), cpu(), best=1))
+    assert [(block.first, block.last) for block in pooled.blocks] == [(0, 1), (2, 2)]
+    assert pooled.blocks[0].reason == "the next layer, GlobalAveragePool, reads its whole input for every row"
+    # Six rows of 32 columns of 16 channels, in elements of two bytes: more than the first two layers hold.
+    small = replace(toy_accelerator(), buffer_bytes=14 << 10)
+    crowded = walked(problem(describe(chain([(16, 3, 1)] * 6, 32, 16).build()), small, best=1))
+    assert 1 < len(crowded.blocks) < 6
+    assert "would not fit the memory of a core" in crowded.blocks[0].reason
+
+
+def test_the_walk_closes_a_block_where_recomputing_outweighs_traffic() -> None:
+    """Bands of one row recompute most of what they need."""
+    network = describe(chain([(64, 5, 1)] * 6, 8, 64).build())
+    plan = walked(problem(network, cpu(8), best=8))
+    assert len(plan.blocks) > 3
+    assert "with the next layer, on 8 cores, each would compute for" in plan.blocks[0].reason
+    assert len(walked(problem(network, cpu(1), best=1)).blocks) == 1
+
+
+def test_the_walk_stops_at_the_longest_block() -> None:
+    network = describe(chain([(4, 1, 1)] * 30, 64, 4).build())
+    plan = walked(problem(network, cpu(1)))
+    longest = max(len(block.layers) for block in plan.blocks)
+    assert longest == len(plan.blocks[0].layers)
+    assert plan.blocks[0].reason == f"{longest} layers, the most of a block"
+
+
+# --- the tables -----------------------------------------------------------------------------------------------------
+
+
+@given(rows=st.integers(1, 300), cores=st.integers(1, 64))
+def test_the_largest_band_has_the_most_rows(rows: int, cores: int) -> None:
+    first, end = largest_band(rows, cores)
+    bands = [(rows * core // cores, rows * (core + 1) // cores) for core in range(cores)]
+    if cores > rows:
+        assert (first, end) == (0, 0)
+    else:
+        assert (first, end) in bands
+        assert end - first == max(b - a for a, b in bands)
+
+
+@pytest.mark.parametrize("machine", [mlu100(), cpu(4)], ids=["mlu100", "cpu"])
+@pytest.mark.parametrize("build", [resnet_50, mobilenet_v2])
+def test_closed_forms_agree_with_the_analytic_model(machine: Machine, build: Callable[[], GraphBuilder]) -> None:
+    """Of 150 entries drawn at random, most are the model's to a hundredth, and few are illegal."""
+    network = describe(build().build())
+    made = problem(network, machine)
+    assert made.profile is not None
+    pace = Pace(machine, network, made.profile.cost)
+    counts = machine.core_counts
+    known = facts(network, machine.element_bytes)
+    tables = tabulate(known, counts, 8, pace.layer_seconds)
+    by_rows = np.where(tables.legal[..., None], pace.rows(known, tables, counts), np.inf)
+    if made.limits.on_chip_bytes is not None:
+        by_rows[:, 1:][tables.held_bytes[:, 1:] > made.limits.on_chip_bytes] = np.inf
+    by_channels = np.full_like(by_rows, np.inf)
+    by_channels[:, :1] = pace.channels(known, counts, tables.steps)
+    predicted = np.stack([by_rows, by_channels], axis=2)
+    choices = Corrected(made, known, tables, counts, predicted, 0)
+    drawn = np.random.default_rng(1).permutation(np.argwhere(np.isfinite(predicted)))[:150]
+    entries = [Choice(*(int(i) for i in entry)) for entry in drawn]
+    exact = np.array([predict(made, choices.block(entry)) for entry in entries])
+    ratios = np.array([predicted[entry.entry] for entry in entries]) / exact
+    legal = np.isfinite(exact)
+    assert legal.mean() > 0.85
+    assert np.mean(np.abs(ratios[legal] - 1) < 0.02) > 0.75
+    assert np.quantile(np.abs(ratios[legal] - 1), 0.95) < 0.2
+
+
+# --- the whole strategy ---------------------------------------------------------------------------------------------
+
+
+@settings(COMMON, max_examples=60)
+@given(
+    network=networks(8),
+    machine=st.sampled_from([toy_cpu(), toy_accelerator(), cpu(3), mlu100()]),
+    toy=st.booleans(),
+)
+def test_plans_are_legal_repeatable_and_no_slower_than_layers_alone(
+    network: Network, machine: Machine, toy: bool
+) -> None:
+    """Whatever the cost model says, even one that the closed forms know nothing of."""
+    made = replace(toy_problem(network, machine), cost=ToyCost(machine)) if toy else problem(network, machine)
+    plan = planned("dlfusion", made)
+    check(network, plan, made.limits)
+    assert planned("dlfusion", made) == plan
+    assert all(block.reason for block in plan.blocks)
+    for other in ("baseline", "all-cores"):
+        assert seconds(made, plan) <= seconds(made, planned(other, made)) * (1 + 1e-9)
+    check(network, planned("dlfusion:walk", made), made.limits)
+
+
+@dataclass
+class Counting:
+    """A cost model that counts the blocks that it is asked about."""
+
+    model: CostModel
+    asked: list[Schedule] = field(default_factory=list)
+    name: str = "counting"
+    assumptions: tuple[str, ...] = ()
+
+    def block(self, network: Network, cut: Schedule) -> Cost:
+        self.asked.append(cut)
+        return self.model.block(network, cut)
+
+
+@pytest.mark.parametrize("machine", [mlu100(), cpu(8)], ids=["mlu100", "cpu"])
+def test_the_budget_of_evaluations_is_kept(machine: Machine) -> None:
+    """Fused blocks count here; layers alone are asked about once more to compare with plans of them."""
+    made = problem(describe(resnet_50().build()), machine)
+    counting = Counting(made.cost)
+    planned("dlfusion", replace(made, cost=counting))
+    fused = [cut for cut in counting.asked if cut.block.first < cut.block.last]
+    assert 0 < len(fused) <= EVALUATIONS
+
+
+def test_a_spent_budget_leaves_a_legal_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlfusion.search.strategies.dlfusion.EVALUATIONS", 3)
+    for machine in (mlu100(), cpu(2)):
+        made = problem(describe(mobilenet_v2().build()), machine)
+        check(made.network, planned("dlfusion", made), made.limits)
+
+
+@pytest.mark.parametrize("machine", [toy_cpu(), toy_accelerator(), cpu(2)], ids=["toy CPU", "toy accelerator", "CPU"])
+def test_plans_are_near_the_optimum_of_the_cost_model(machine: Machine) -> None:
+    made = problem(describe(resnet_50_head().build()), machine)
+    best = seconds(made, planned("dp:12", made))
+    assert seconds(made, planned("dlfusion", made)) <= 1.03 * best
+
+
+def resnet_50_head() -> GraphBuilder:
+    """A chain, a residual and strides: what ResNets are made of, small."""
+    builder = GraphBuilder("head")
+    value = convolution(builder, builder.input("x", (1, 3, 48, 48)), 16, 7, stride=2)
+    for channels, stride in ((16, 1), (32, 2), (32, 1)):
+        inner = convolution(builder, value, channels // 2, 1)
+        inner = convolution(builder, inner, channels // 2, 3, stride=stride)
+        value = convolution(builder, inner, channels, 1)
+    builder.output(value)
+    return builder
+
+
+def test_plans_are_near_the_oracle_of_a_simulated_machine() -> None:
+    """The simulator is another model than the one that the strategy predicts with; blocks of up to 6 layers count."""
+    machine = load_machine(machine_files()["two_level"])
+    made = problem(describe(small_mobile().build()), machine)
+    simulator = Simulator(made.network, machine)
+    known: dict[str, float] = {}
+
+    def simulated(block: Block) -> float:
+        digest = structure(made.network, block)
+        if digest not in known:
+            known[digest] = simulator.simulate(block).seconds
+        return known[digest]
+
+    def fastest(first: int, last: int) -> tuple[float, Block] | None:
+        if last - first >= 6 or not can_be_block(made, first, last):
+            return None
+        options = ((simulated(block), block) for block in candidates(made, first, last))
+        return min(options, key=lambda option: option[0], default=None)
+
+    oracle = sum(simulated(block) for block in best_cover(len(made.network.layers), fastest))
+    assert sum(simulated(block) for block in planned("dlfusion", made).blocks) <= 1.1 * oracle
+
+
+def small_mobile() -> GraphBuilder:
+    """Inverted residuals of three sizes, without the sums."""
+    builder = GraphBuilder("mobile")
+    value = convolution(builder, builder.input("x", (1, 3, 96, 96)), 16, 3, stride=2)
+    for channels, stride in ((16, 1), (24, 2), (32, 2), (64, 2), (64, 1)):
+        inner = convolution(builder, value, channels * 4, 1)
+        inner = convolution(builder, inner, channels * 4, 3, stride=stride, groups=channels * 4)
+        value = convolution(builder, inner, channels, 1)
+    builder.output(value)
+    return builder
+
+
+def test_heavy_weights_are_shared_by_channels() -> None:
+    network = describe(chain([(512, 3, 1)], 4, 512).build())
+    (block,) = planned("dlfusion", problem(network, mlu100())).blocks
+    assert block.partition is Partition.CHANNELS
+    assert block.cores > 1
+
+
+def test_the_walk_is_no_better_than_the_repair() -> None:
+    for machine in (mlu100(), cpu(2)):
+        made = problem(describe(mobilenet_v2().build()), machine)
+        assert seconds(made, planned("dlfusion", made)) <= seconds(made, planned("dlfusion:walk", made)) * 1.001
+
+
+def test_a_resnet_is_planned_in_milliseconds() -> None:
+    """Far above the 50 ms that are promised, because tests share their processor."""
+    made = problem(describe(resnet_50().build()), mlu100())
+    started = time.process_time()
+    planned("dlfusion", made)
+    assert time.process_time() - started < 0.5
+
+
+def test_no_profile_is_an_error_that_names_the_command() -> None:
+    made = replace(problem(six_layers(), cpu()), profile=None)
+    with pytest.raises(PlanError, match="run `dlfusion characterize`"):
+        planned("dlfusion", made)
+
+
+def test_a_layer_that_no_core_count_can_share_is_an_error_that_names_it() -> None:
+    builder = GraphBuilder("pooled")
+    value = convolution(builder, builder.input("x", (1, 3, 8, 8)), 3, 3)
+    builder.output(builder.node(GlobalAveragePool(), [value]))
+    made = replace(problem(describe(builder.build()), cpu(4)), core_counts=(4,))
+    with pytest.raises(PlanError, match="cannot be cut over any of the core counts 4"):
+        planned("dlfusion", made)
+
+
+def test_an_argument_that_is_of_no_use_is_an_error() -> None:
+    with pytest.raises(PlanError, match="the only argument is `walk`"):
+        find_strategy("dlfusion:run")
