@@ -8,13 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dlfusion import zoo
-from dlfusion import driver
+from dlfusion import driver, zoo
 from dlfusion.bench.compare import Options, compare
 from dlfusion.cli.compile import compile_model
 from dlfusion.cli.console import guarded, output, progress
 from dlfusion.machine.host import usable_cores
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.report.comparisons import engine_table
 from dlfusion.report.table import terminal
 

@@ -16,13 +16,12 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from dlfusion import zoo
-from dlfusion import driver
+from dlfusion import driver, zoo
 from dlfusion.bench import onnx_runtime
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.runtime.check import Verdict, compare
 from dlfusion.zoo import light
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dlfusion import zoo
 from benchmarks.demo import COMPARED, STRATEGY, fused_text
 from benchmarks.table import BEGIN, END, MODELS, README, write_table
-from dlfusion import driver
-from dlfusion.plan.plan import Block, Plan
+from dlfusion import driver, zoo
+from dlfusion.plans.plan import Block, Plan
 
 
 def test_only_the_text_between_the_marks_changes(tmp_path: Path) -> None:

@@ -10,15 +10,14 @@ import onnx
 import pytest
 from onnx import ModelProto
 
-from dlfusion import zoo
 from benchmarks.verify import plans
-from dlfusion import driver
+from dlfusion import driver, zoo
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.runtime.check import compare
-from tests.support.onnx_models import run_onnx_runtime
 from dlfusion.zoo import light
+from tests.support.onnx_models import run_onnx_runtime
 
 REDUCED: dict[str, dict[str, Any]] = {
     "alexnet": {"size": 97, "width_factor": 0.25},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledModel", "characterize", "compare", "compile", "load", "plan", "tune"]
 
-_MODULES = {name: "dlfusion.driver" for name in __all__} | {"compare": "dlfusion.bench.strategies"}
+_MODULES = dict.fromkeys(__all__, "dlfusion.driver") | {"compare": "dlfusion.bench.strategies"}
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -15,9 +15,9 @@ from dlfusion.cost.model import plan_seconds
 from dlfusion.errors import InputError, PlanError
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import schedule
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import schedule
+from dlfusion.plans.structure import structure
 from dlfusion.report.strategies import Comparison
 from dlfusion.runtime.measure import Setting
 from dlfusion.search import strategy_names

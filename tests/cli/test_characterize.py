@@ -8,8 +8,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from dlfusion import driver
-from dlfusion.characterize import insight
-from dlfusion.characterize.grid import grid_names
+from dlfusion.characterization import insight
+from dlfusion.characterization.grid import grid_names
 from dlfusion.cli.characterize import GRIDS, characterize
 from dlfusion.cli.console import EXIT_INTERRUPTED, EXIT_USER_ERROR, guarded
 from dlfusion.cost.profile import Profile

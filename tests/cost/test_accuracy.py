@@ -6,8 +6,8 @@ from dlfusion.cost.accuracy import accuracy, block_accuracy, rank_correlation
 from dlfusion.cost.analytic import Analytic
 from dlfusion.layers.describe import describe
 from dlfusion.machine import Cpu
-from dlfusion.plan.plan import Block
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block
+from dlfusion.plans.schedule import schedule
 from tests.support.networks import chain
 
 

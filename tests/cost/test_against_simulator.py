@@ -8,9 +8,9 @@ from dlfusion.cost.analytic import Analytic
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine.files import load_machine, machine_files
-from dlfusion.plan.legality import machine_limits, problems
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.legality import machine_limits, problems
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import schedule
 from dlfusion.targets.simulated.simulator import Simulator
 from tests.support.networks import mobilenet_v2, vgg_head
 

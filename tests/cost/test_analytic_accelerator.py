@@ -20,8 +20,8 @@ from dlfusion.cost.terms import (
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Accelerator
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import schedule
 from tests.support.networks import chain
 
 MACHINE = Accelerator(

@@ -10,8 +10,8 @@ from dlfusion.cost.terms import CALLS, HALO, HIDDEN, LINE_BUFFERS, MAPS, SORTS, 
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Cpu
-from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.schedule import schedule
 from tests.support.networks import chain
 
 MACHINE = Cpu(

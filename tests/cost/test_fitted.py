@@ -8,8 +8,8 @@ from dlfusion.cost.profile import CostFit, Fit
 from dlfusion.cost.terms import HALO, HIDDEN, LAUNCH, MAPS, total
 from dlfusion.layers.describe import describe
 from dlfusion.machine import Cpu
-from dlfusion.plan.plan import Block
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block
+from dlfusion.plans.schedule import schedule
 from tests.support.networks import chain
 
 MACHINE = Cpu("Test CPU", 4)

@@ -12,13 +12,12 @@ import pytest
 from onnx import ModelProto, helper
 
 import dlfusion
-from dlfusion import zoo
-from dlfusion import driver
+from dlfusion import driver, zoo
 from dlfusion.errors import BuildError, InputError, ModelError, PlanError, UnsupportedError, VerificationError
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
-from dlfusion.plan.plan import Block
+from dlfusion.plans.plan import Block
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu import target

@@ -6,8 +6,8 @@ import pytest
 from dlfusion.frontend import load
 from dlfusion.passes import clean
 from dlfusion.runtime.reference import evaluate
-from tests.support.onnx_models import assert_matches_onnx_runtime
 from dlfusion.zoo import light
+from tests.support.onnx_models import assert_matches_onnx_runtime
 
 
 @pytest.mark.parametrize("name", light.NAMES)

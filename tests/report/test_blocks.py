@@ -6,7 +6,7 @@ import pytest
 
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.report.blocks import block_table, layer_label, summarize
 from tests.support.networks import vgg_head
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlfusion.characterize.grid import ChainPoint, conv
+from dlfusion.characterization.grid import ChainPoint, conv
 from dlfusion.cost.profile import CoreRule, Sample
 from dlfusion.report.characterized import (
     best_count,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.report.strategies import Comparison, ModelComparison, OracleStatistics, Shares, StrategyResult
 
 LAYERS = 6

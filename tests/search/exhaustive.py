@@ -8,10 +8,10 @@ from zlib import crc32
 from dlfusion.cost.model import Cost, Term
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import Schedule, block_flow, schedule
-from dlfusion.plan.structure import structure
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.schedule import Schedule, block_flow, schedule
+from dlfusion.plans.structure import structure
 from dlfusion.search import find_strategy
 from dlfusion.search.problem import Problem
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import schedule
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import MeasuringStrategy, Request, TimeBlocks, TimePlans
 

@@ -11,8 +11,8 @@ from dlfusion.errors import PlanError
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import check, problems
-from dlfusion.plan.plan import Block, Partition
+from dlfusion.plans.legality import check, problems
+from dlfusion.plans.plan import Block, Partition
 from dlfusion.search.blocks import fused, runs, single, usable_cores
 from dlfusion.search.contract import toy_accelerator, toy_cpu, toy_problem, toy_problems
 from tests.search.exhaustive import legal_blocks, planned

@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import schedule
-from dlfusion.plan.structure import structure
-from dlfusion.plan.work import on_chip_bytes
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import schedule
+from dlfusion.plans.structure import structure
+from dlfusion.plans.work import on_chip_bytes
 from dlfusion.search.blocks import steps
 from dlfusion.search.candidates import can_be_block, candidates, cuts, least_on_chip_bytes
 from dlfusion.search.contract import toy_accelerator, toy_cpu, toy_problem, toy_problems

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.search import find_strategy, strategy_names
 from dlfusion.search.contract import NEVER_FUSE, check_strategy
 from dlfusion.search.problem import Problem

@@ -20,10 +20,10 @@ from dlfusion.layers.layer import Network
 from dlfusion.machine import Accelerator, Cpu, Machine
 from dlfusion.machine.files import load_machine, machine_files
 from dlfusion.ops.global_average_pool import GlobalAveragePool
-from dlfusion.plan.legality import check
-from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import Schedule
-from dlfusion.plan.structure import structure
+from dlfusion.plans.legality import check
+from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.schedule import Schedule
+from dlfusion.plans.structure import structure
 from dlfusion.search import find_strategy
 from dlfusion.search.candidates import can_be_block, candidates
 from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem

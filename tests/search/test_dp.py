@@ -13,9 +13,9 @@ from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine
-from dlfusion.plan.legality import check
-from dlfusion.plan.plan import Plan
-from dlfusion.plan.schedule import Schedule, schedule
+from dlfusion.plans.legality import check
+from dlfusion.plans.plan import Plan
+from dlfusion.plans.schedule import Schedule, schedule
 from dlfusion.search import find_strategy
 from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem
 from dlfusion.search.problem import Problem

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from dlfusion.errors import PlanError
-from dlfusion.plan.plan import Block
+from dlfusion.plans.plan import Block
 from dlfusion.search.dynamic import best_cover
 from tests.search.exhaustive import covers
 

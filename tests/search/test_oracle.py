@@ -12,9 +12,9 @@ from dlfusion.errors import PlanError
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Cpu, Machine
-from dlfusion.plan.legality import check, problems
-from dlfusion.plan.schedule import block_flow
-from dlfusion.plan.structure import structure
+from dlfusion.plans.legality import check, problems
+from dlfusion.plans.schedule import block_flow
+from dlfusion.plans.structure import structure
 from dlfusion.search import find_strategy
 from dlfusion.search.candidates import candidates
 from dlfusion.search.choices import Choices, brute_force_count, few_core_counts

@@ -17,10 +17,10 @@ from dlfusion.machine import Cpu, Machine
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.max_pool import MaxPool
-from dlfusion.plan.legality import check
-from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import Schedule, schedule
-from dlfusion.plan.traffic import arena_bytes
+from dlfusion.plans.legality import check
+from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.schedule import Schedule, schedule
+from dlfusion.plans.traffic import arena_bytes
 from dlfusion.search.problem import Problem
 from tests.search.exhaustive import RandomCost, planned
 from tests.support.networks import convolution, fsrcnn_valid, mobilenet_v2, resnet_50

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dlfusion.errors import PlanError
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.search import find_strategy, strategy_names
 from dlfusion.search.contract import check_strategy, toy_problems
 from dlfusion.search.problem import Problem

@@ -9,9 +9,9 @@ from dlfusion.errors import PlanError
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine
-from dlfusion.plan.legality import check, problems
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import Schedule
+from dlfusion.plans.legality import check, problems
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import Schedule
 from dlfusion.search import find_strategy
 from dlfusion.search.choices import Choices, few_core_counts
 from dlfusion.search.contract import toy_accelerator, toy_cpu, toy_problem, toy_problems

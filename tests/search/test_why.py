@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import schedule
 from dlfusion.report import why as tables
 from dlfusion.report.table import markdown
 from dlfusion.search import find_strategy

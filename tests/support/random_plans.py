@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition, Plan
 
 STEPS = (1, 1, 2, 3, 4, 7, 16, 1 << 20)
 

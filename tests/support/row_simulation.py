@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dlfusion.layers.layer import Network
-from dlfusion.plan.schedule import Schedule, Segment
+from dlfusion.plans.schedule import Schedule, Segment
 
 
 class ScheduleError(Exception):
@@ -52,7 +52,7 @@ def _segment(
 
 
 def targets_by_definition(schedule: Schedule, segment: Segment) -> list[list[tuple[int, int]]]:
-    """Rows [first, end) that each layer makes in each step, by the words of `plan/schedule.py`, number by number."""
+    """Rows [first, end) that each layer makes in each step, by the words of `plans/schedule.py`, number by number."""
     flow, step = schedule.flow, schedule.block.step_rows
     count = len(flow.values)
     done = [rows.first for rows in segment.produced]

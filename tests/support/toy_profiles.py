@@ -2,7 +2,7 @@
 
 import zlib
 
-from dlfusion.characterize.grid import ChainPoint, LayerPoint, Sort, find_grid
+from dlfusion.characterization.grid import ChainPoint, LayerPoint, Sort, find_grid
 from dlfusion.cost.insight_records import Component, Importance, Insight, Ranking
 from dlfusion.cost.profile import CoreRule, CostFit, Fit, Profile, Sample
 from dlfusion.layers.kind import Kind

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dlfusion.cost.model import CostModel
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import schedule
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import schedule
+from dlfusion.plans.structure import structure
 from dlfusion.runtime.measure import Setting
 from dlfusion.targets.target import PlanTimes
 

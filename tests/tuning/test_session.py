@@ -10,9 +10,9 @@ import pytest
 from dlfusion.errors import PlanError
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import machine_limits, plan_problems
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.legality import machine_limits, plan_problems
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import schedule
 from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategies.oracle import Oracle

@@ -11,8 +11,8 @@ from dlfusion import zoo
 from dlfusion.frontend import load
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.reshape import Reshape
-from tests.support.onnx_models import assert_matches_onnx_runtime, feeds, run_onnx_runtime
 from dlfusion.zoo.__main__ import main
+from tests.support.onnx_models import assert_matches_onnx_runtime, feeds, run_onnx_runtime
 
 SMALL: dict[str, dict[str, Any]] = {
     "alexnet": {"size": 67, "width_factor": 0.25, "batch": 2},

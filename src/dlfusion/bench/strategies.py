@@ -15,8 +15,8 @@ from dlfusion.driver.planning import AnyStrategy, Model, PathLike, as_target, is
 from dlfusion.errors import InputError
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Accelerator
-from dlfusion.plan import legality
-from dlfusion.plan.plan import Plan
+from dlfusion.plans import legality
+from dlfusion.plans.plan import Plan
 from dlfusion.report.strategies import (
     ORACLE,
     Comparison,

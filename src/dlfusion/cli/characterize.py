@@ -36,7 +36,7 @@ def characterize(
     if report is not None and report.exists() and not report.is_dir():
         raise InputError(f"--report {report} is a file; name a folder")
     from dlfusion import driver
-    from dlfusion.characterize.insight import insight
+    from dlfusion.characterization.insight import insight
     from dlfusion.driver.planning import as_target
     from dlfusion.report import table
     from dlfusion.report.characterization import fit_table, origin, rule_table, sentences, write_report

@@ -14,7 +14,6 @@ from typing import NoReturn
 import typer
 
 from dlfusion.cli.bench import bench
-from dlfusion.cli.compare import compare
 from dlfusion.cli.characterize import characterize
 from dlfusion.cli.compare import compare
 from dlfusion.cli.compile import compile_model
@@ -23,7 +22,6 @@ from dlfusion.cli.db import app as database_app
 from dlfusion.cli.doctor import doctor
 from dlfusion.cli.explain import explain
 from dlfusion.cli.ops import ops
-from dlfusion.cli.reproduce import reproduce
 from dlfusion.cli.reproduce import reproduce
 from dlfusion.cli.run import run
 from dlfusion.cli.version import version
@@ -36,8 +34,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench,
     "characterize": characterize,
     "explain": explain,
-    "compare": compare,
-    "reproduce": reproduce,
     "compare": compare,
     "reproduce": reproduce,
     "ops": ops,

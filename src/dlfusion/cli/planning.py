@@ -8,7 +8,7 @@ from dlfusion.cli import options
 
 if TYPE_CHECKING:
     from dlfusion.layers.layer import Network
-    from dlfusion.plan.plan import Plan
+    from dlfusion.plans.plan import Plan
     from dlfusion.search.problem import Problem
 
 

@@ -27,9 +27,9 @@ from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.accelerator import Accelerator
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
-from dlfusion.plan.plan import Partition
-from dlfusion.plan.schedule import Schedule
-from dlfusion.plan.work import Work, on_chip_bytes, work
+from dlfusion.plans.plan import Partition
+from dlfusion.plans.schedule import Schedule
+from dlfusion.plans.work import Work, on_chip_bytes, work
 
 ASSUMPTIONS = (
     "The array reaches its peak rate on channels rounded up to its size; all other layers run at the vector rate.",

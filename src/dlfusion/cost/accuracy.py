@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from dlfusion.cost.model import CostModel
 from dlfusion.layers.layer import Network
-from dlfusion.plan.plan import Block
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block
+from dlfusion.plans.schedule import schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.machine import Machine
-from dlfusion.plan.schedule import Schedule
+from dlfusion.plans.schedule import Schedule
 
 VERSION = 2
 """Raised whenever a prediction changes, so that stored predictions are not mixed."""

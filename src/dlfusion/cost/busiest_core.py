@@ -4,9 +4,9 @@ import numpy as np
 
 from dlfusion.cost.layer_numbers import KINDS, Floats, LayerNumbers
 from dlfusion.cost.terms import HALO
-from dlfusion.plan.plan import Partition
-from dlfusion.plan.schedule import Schedule
-from dlfusion.plan.work import Work
+from dlfusion.plans.plan import Partition
+from dlfusion.plans.schedule import Schedule
+from dlfusion.plans.work import Work
 
 
 def arithmetic_parts(

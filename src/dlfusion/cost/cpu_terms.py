@@ -8,10 +8,10 @@ from dlfusion.cost.terms import CALLS, LAUNCH, LINE_BUFFERS, MAPS, SYNCHRONIZATI
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import DEFAULT_L2_BYTES, Cpu
-from dlfusion.plan.plan import Partition
-from dlfusion.plan.schedule import Schedule
-from dlfusion.plan.traffic import arena_bytes
-from dlfusion.plan.work import Work, work
+from dlfusion.plans.plan import Partition
+from dlfusion.plans.schedule import Schedule
+from dlfusion.plans.traffic import arena_bytes
+from dlfusion.plans.work import Work, work
 
 ASSUMPTIONS = (
     "A core reaches one rate of operations on all layers that sum over channels.",

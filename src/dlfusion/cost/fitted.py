@@ -9,7 +9,7 @@ from dlfusion.cost.profile import CostFit
 from dlfusion.cost.terms import total
 from dlfusion.layers.layer import Network
 from dlfusion.machine.machine import Machine
-from dlfusion.plan.schedule import Schedule
+from dlfusion.plans.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dlfusion.layers.layer import Network
-from dlfusion.plan.plan import Plan
-from dlfusion.plan.schedule import Schedule, schedule
+from dlfusion.plans.plan import Plan
+from dlfusion.plans.schedule import Schedule, schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from dlfusion.characterize.run import characterize as run
+from dlfusion.characterization.run import characterize as run
 from dlfusion.cost.profile import Profile
 from dlfusion.driver.planning import PathLike, SearchProgress, as_target, profile_path
 from dlfusion.errors import InputError

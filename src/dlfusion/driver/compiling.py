@@ -22,8 +22,8 @@ from dlfusion.errors import InputError, VerificationError
 from dlfusion.graph.graph import Array, Port
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
-from dlfusion.plan import legality
-from dlfusion.plan.plan import Plan
+from dlfusion.plans import legality
+from dlfusion.plans.plan import Plan
 from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.check import Verdict, compare

@@ -16,8 +16,8 @@ from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine, host
 from dlfusion.passes import clean
-from dlfusion.plan import legality
-from dlfusion.plan.plan import Plan
+from dlfusion.plans import legality
+from dlfusion.plans.plan import Plan
 from dlfusion.search import find_strategy
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import MeasuringStrategy, Strategy

@@ -7,10 +7,10 @@ from typing import Any
 from dlfusion.cost.model import CostModel
 from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.layer import Layer, Network
-from dlfusion.plan.memory import peak_tensor_bytes
-from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import schedule
-from dlfusion.plan.traffic import arena_bytes, block_traffic, line_buffer_bytes, operations, recompute_ratio
+from dlfusion.plans.memory import peak_tensor_bytes
+from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.schedule import schedule
+from dlfusion.plans.traffic import arena_bytes, block_traffic, line_buffer_bytes, operations, recompute_ratio
 from dlfusion.report.table import Column, Table
 from dlfusion.report.units import bytes_text, milliseconds, operations_text, percent
 
@@ -24,8 +24,8 @@ class BlockRow:
 
     `first` and `last` are the indices of its layers, as a plan's JSON has them. `recompute` is the share of operations
     spent on rows that another band computes too: 0.02 is two percent more than the layers alone. `line_buffer_bytes`
-    counts the rows that a step hands to the next, `arena_bytes` the whole rings of one core. `predicted_seconds` is what a
-    cost model says, `seconds` a measured time, where there is one.
+    counts the rows that a step hands to the next, `arena_bytes` the whole rings of one core. `predicted_seconds` is
+    what a cost model says, `seconds` a measured time, where there is one.
     """
 
     index: int

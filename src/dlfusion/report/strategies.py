@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.report.table import Column, Table
 from dlfusion.report.units import milliseconds, percent
 

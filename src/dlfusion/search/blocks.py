@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from dlfusion.errors import PlanError
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import Flow, block_flow, schedule
-from dlfusion.plan.traffic import arena_bytes
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import Flow, block_flow, schedule
+from dlfusion.plans.traffic import arena_bytes
 from dlfusion.search.prediction import Predictions
 from dlfusion.search.problem import Problem
 

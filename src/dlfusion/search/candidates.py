@@ -5,10 +5,10 @@ from dataclasses import replace
 from itertools import product
 
 from dlfusion.layers.kind import kind
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import Schedule, block_flow, schedule
-from dlfusion.plan.work import on_chip_bytes
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import Schedule, block_flow, schedule
+from dlfusion.plans.work import on_chip_bytes
 from dlfusion.search.blocks import steps
 from dlfusion.search.problem import Problem
 

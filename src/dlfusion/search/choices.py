@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import block_flow
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import block_flow
+from dlfusion.plans.structure import structure
 from dlfusion.search.blocks import step_rows
 from dlfusion.search.candidates import can_be_block, candidates
 from dlfusion.search.dynamic import Option

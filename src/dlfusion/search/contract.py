@@ -21,10 +21,10 @@ from dlfusion.ops.conv import Conv
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.max_pool import MaxPool
-from dlfusion.plan.legality import plan_problems
-from dlfusion.plan.plan import Plan
-from dlfusion.plan.schedule import Schedule, schedule
-from dlfusion.plan.traffic import arena_bytes, block_traffic, operations
+from dlfusion.plans.legality import plan_problems
+from dlfusion.plans.plan import Plan
+from dlfusion.plans.schedule import Schedule, schedule
+from dlfusion.plans.traffic import arena_bytes, block_traffic, operations
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategies.baseline import Baseline
 from dlfusion.search.strategy import MeasuringStrategy, Request, Strategy, TimeBlocks, TimePlans

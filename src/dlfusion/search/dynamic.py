@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dlfusion.errors import PlanError
-from dlfusion.plan.plan import Block
+from dlfusion.plans.plan import Block
 
 Option = tuple[float, Block]
 """Seconds of a block, and the block."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from dlfusion.plan.plan import Block
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block
+from dlfusion.plans.structure import structure
 from dlfusion.search.choices import Choices
 from dlfusion.search.dynamic import Option, best_cover
 from dlfusion.search.prediction import Predictions

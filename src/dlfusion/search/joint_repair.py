@@ -13,9 +13,9 @@ import numpy as np
 
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import schedule
 from dlfusion.search.joint_rows import Facts, Floats, Tables
 from dlfusion.search.problem import Problem
 

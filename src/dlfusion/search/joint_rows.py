@@ -1,6 +1,6 @@
 """Rows, bytes and steps of all short ranges of layers at once: what lets the joint strategy decide in milliseconds.
 
-The exact row arithmetic is `plan/schedule.py`, one block at a time. Here the same recurrences run for every range of
+The exact row arithmetic is `plans/schedule.py`, one block at a time. Here the same recurrences run for every range of
 up to `longest` layers, every core count and every step together, as NumPy arrays: for a core of the largest band,
 nearest to the middle, so that it has halo on both sides. Rows are exact for that core; rows held in line buffers and
 the steps before the first output take a layer's progress as linear in the clock, which is off by a row at most where

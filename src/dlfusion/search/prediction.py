@@ -1,8 +1,8 @@
 """Predicted times of the blocks of one problem, each structure evaluated once."""
 
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import Schedule, schedule
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import Schedule, schedule
+from dlfusion.plans.structure import structure
 from dlfusion.search.problem import Problem
 
 

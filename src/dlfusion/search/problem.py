@@ -8,8 +8,8 @@ from dlfusion.cost.model import CostModel
 from dlfusion.cost.profile import Profile
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.machine import Machine
-from dlfusion.plan.legality import Limits, machine_limits
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.legality import Limits, machine_limits
+from dlfusion.plans.plan import Block, Plan
 
 
 @dataclass(frozen=True)

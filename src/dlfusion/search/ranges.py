@@ -3,8 +3,8 @@
 from dataclasses import replace
 from functools import cached_property
 
-from dlfusion.plan.plan import Block
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block
+from dlfusion.plans.structure import structure
 from dlfusion.search.candidates import can_be_block, cuts
 from dlfusion.search.dynamic import Option
 from dlfusion.search.problem import Problem

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dlfusion.errors import PlanError
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.search import strategies
 from dlfusion.search.problem import Problem
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlfusion.cost.model import Cost
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.schedule import block_flow, schedule
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.schedule import block_flow, schedule
 from dlfusion.search.candidates import candidates
 from dlfusion.search.problem import Problem
 

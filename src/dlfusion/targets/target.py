@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dlfusion.layers.layer import Network
 from dlfusion.machine.machine import Machine
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.runtime.measure import Setting
 
 

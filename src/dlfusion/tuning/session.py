@@ -10,10 +10,10 @@ from typing import Self
 from dlfusion.errors import PlanError
 from dlfusion.graph.graph import Graph
 from dlfusion.layers.layer import Network
-from dlfusion.plan.flow import block_flow
-from dlfusion.plan.legality import check, machine_limits, problems
-from dlfusion.plan.packing import pack
-from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plans.flow import block_flow
+from dlfusion.plans.legality import check, machine_limits, problems
+from dlfusion.plans.packing import pack
+from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.runtime.measure import Measurement
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import MeasuringStrategy, TimeBlocks, TimePlans

@@ -8,7 +8,9 @@ from dlfusion import zoo
 
 def main() -> None:
     """Builds the model that the command line names and writes it."""
-    parser = argparse.ArgumentParser(prog="python -m dlfusion.zoo", description="Write a model with seeded weights as ONNX.")
+    parser = argparse.ArgumentParser(
+        prog="python -m dlfusion.zoo", description="Write a model with seeded weights as ONNX."
+    )
     parser.add_argument("name", choices=zoo.NAMES)
     parser.add_argument("-o", "--output", type=Path, help="file to write (default: NAME.onnx)")
     parser.add_argument("--seed", type=int, default=0)

@@ -16,8 +16,8 @@ from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.resize import Resize
-from dlfusion.plan.legality import plan_problems
-from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plans.legality import plan_problems
+from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
 

@@ -20,7 +20,7 @@ from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.max_pool import MaxPool
-from dlfusion.plan.plan import Block, Partition, Plan
+from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.runtime.program import Program, read_headers
 from dlfusion.targets.cpu.isa import AVX2, AVX512
 from dlfusion.targets.cpu.kernels import candidates

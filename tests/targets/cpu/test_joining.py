@@ -10,7 +10,7 @@ from dlfusion.layers.layer import Network
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
 from dlfusion.ops.conv import Conv
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu.isa import AVX512

@@ -14,8 +14,8 @@ from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.machine.host import usable_cores
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.structure import structure
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.toolchain import COMMON_FLAGS
 from dlfusion.targets.cpu import measuring

@@ -10,7 +10,7 @@ from dlfusion.graph.graph import Array
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
 from tests.support.random_graphs import graphs, random_inputs

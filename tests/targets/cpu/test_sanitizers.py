@@ -21,7 +21,7 @@ from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.ops.conv import Conv
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.reference import evaluate

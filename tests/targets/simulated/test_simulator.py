@@ -15,9 +15,9 @@ from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
 from dlfusion.ops.concat import Concat
 from dlfusion.ops.max_pool import MaxPool
-from dlfusion.plan.plan import Block, Partition, Plan
-from dlfusion.plan.schedule import schedule
-from dlfusion.plan.work import work
+from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.schedule import schedule
+from dlfusion.plans.work import work
 from dlfusion.targets.simulated.simulator import Simulation, simulate
 from tests.support.networks import chain, convolution, relu
 from tests.support.random_networks import networks

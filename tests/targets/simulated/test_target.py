@@ -6,7 +6,7 @@ import pytest
 
 from dlfusion.errors import PlanError
 from dlfusion.layers.describe import describe
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.runtime.measure import Setting
 from dlfusion.targets.simulated import target as target_module
 from dlfusion.targets.simulated.simulator import VERSION, Simulation, Simulator, simulate

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.search.blocks import runs, single
 from dlfusion.search.prediction import Predictions
 from dlfusion.search.problem import Problem

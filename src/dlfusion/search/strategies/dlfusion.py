@@ -16,7 +16,7 @@ from dlfusion.cost.analytic import Analytic
 from dlfusion.cost.fitted import Fitted
 from dlfusion.cost.profile import Profile
 from dlfusion.errors import PlanError
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.search.blocks import single
 from dlfusion.search.choices import few_core_counts
 from dlfusion.search.joint_repair import Choice, Corrected, predict, repair

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dlfusion.errors import PlanError
-from dlfusion.plan.legality import problems
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.legality import problems
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.search.dynamic import best_cover
 from dlfusion.search.problem import Problem
 from dlfusion.search.ranges import RangeTable

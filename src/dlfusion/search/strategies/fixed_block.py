@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dlfusion.errors import PlanError
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.search.blocks import fused, runs
 from dlfusion.search.prediction import Predictions
 from dlfusion.search.problem import Problem

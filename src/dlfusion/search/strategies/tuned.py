@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.search.blocks import single
 from dlfusion.search.choices import few_core_counts, with_reasons
 from dlfusion.search.estimates import Estimates, Layers

@@ -9,8 +9,8 @@ from dlfusion.codegen.names import NameTable
 from dlfusion.codegen.writer import Writer, comment
 from dlfusion.layers.layer import Layer
 from dlfusion.ops.window import IDENTITY, Window
-from dlfusion.plan.plan import Partition
-from dlfusion.plan.schedule import RowRange, Segment
+from dlfusion.plans.plan import Partition
+from dlfusion.plans.schedule import RowRange, Segment
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered
 from dlfusion.targets.cpu.kernels.convert import convert

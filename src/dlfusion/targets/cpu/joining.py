@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from dlfusion.layers.layer import Layer
-from dlfusion.plan.plan import Block
-from dlfusion.plan.schedule import Schedule
+from dlfusion.plans.plan import Block
+from dlfusion.plans.schedule import Schedule
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered
 from dlfusion.targets.cpu.kernels import concat

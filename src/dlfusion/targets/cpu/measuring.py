@@ -13,8 +13,8 @@ from dlfusion.errors import InputError, PlanError
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.host import host, usable_cores
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.structure import structure
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.structure import structure
 from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.executable import Executable

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dlfusion.layers.layer import Layer, Network
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import Schedule, schedule
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import Schedule, schedule
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.joining import Join, find_joins, ring_rows
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads

@@ -12,7 +12,7 @@ from dlfusion.layers.layer import Features, Layer, Network, Read
 from dlfusion.ops.concat import Concat
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.window import IDENTITY
-from dlfusion.plan.plan import Block, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.convert import convert

@@ -16,7 +16,7 @@ from dlfusion.codegen.writer import Writer, comment, string_literal
 from dlfusion.errors import PlanError
 from dlfusion.graph.graph import FLOAT_BYTES, Port
 from dlfusion.layers.layer import Network
-from dlfusion.plan.plan import Plan
+from dlfusion.plans.plan import Plan
 from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit, weights_digest
 from dlfusion.targets.cpu.emit_block import BlockCode, Store, store_kernel, write_block, write_exports
 from dlfusion.targets.cpu.isa import Isa

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 
 from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
-from dlfusion.plan.plan import Block, Partition
-from dlfusion.plan.schedule import schedule
+from dlfusion.plans.plan import Block, Partition
+from dlfusion.plans.schedule import schedule
 from dlfusion.targets.simulated.arithmetic import LayerCost, layer_cost
 from dlfusion.targets.simulated.events import Cargo, Cluster, Core, Server, play
 from dlfusion.targets.simulated.tiles import CoreTiles, core_tiles

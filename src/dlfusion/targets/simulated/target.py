@@ -7,9 +7,9 @@ from dataclasses import replace
 from dlfusion.errors import PlanError
 from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
-from dlfusion.plan.legality import machine_limits, problems
-from dlfusion.plan.plan import Block, Plan
-from dlfusion.plan.structure import structure
+from dlfusion.plans.legality import machine_limits, problems
+from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.structure import structure
 from dlfusion.runtime.measure import Setting
 from dlfusion.targets.simulated.simulator import VERSION, Simulator
 from dlfusion.targets.target import PlanTimes

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
-from dlfusion.plan.plan import Partition
-from dlfusion.plan.schedule import Schedule
-from dlfusion.plan.work import StepRows, on_chip_bytes, step_rows_of, work
+from dlfusion.plans.plan import Partition
+from dlfusion.plans.schedule import Schedule
+from dlfusion.plans.work import StepRows, on_chip_bytes, step_rows_of, work
 from dlfusion.targets.simulated.arithmetic import LayerCost
 
 Floats = NDArray[np.float64]
