@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->"
-STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block", "fixed-block:3")
-"""All, and blocks of three layers on all cores, which the small cost model of `fixed-block` may pass over."""
+STRATEGIES = ("dlfusion",)
+"""The default: what users get. `dlfusion compare` and `reproduce` hold strategies against each other."""
 MODELS = ("alexnet", "vgg19", "resnet18", "resnet50", "mobilenetv2", "fsrcnn", "espcn", "unet")
 
 

@@ -142,7 +142,7 @@ def test_tests_mirror_the_packages(package: str) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
 def test_documents_name_what_exists(name: str) -> None:
-    from dlfusion.cli.main import COMMANDS
+    from dlfusion.cli.main import COMMANDS, GROUPS
 
     text = (ROOT / name).read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def test_documents_name_what_exists(name: str) -> None:
     for target in re.findall(r"`make ([a-z]+)`", text):
         assert f"\n{target}:" in makefile, f"{name} names make {target}"
     for command in re.findall(r"(?:^|`)dlfusion ([a-z]+)", text, re.MULTILINE):
-        assert command in COMMANDS, f"{name} names dlfusion {command}"
+        assert command in {*COMMANDS, *GROUPS}, f"{name} names dlfusion {command}"
     for module in re.findall(r"python -m ((?:benchmarks|dlfusion)[\w.]*)", text):
         assert importlib.util.find_spec(module), f"{name} names python -m {module}"
     for path in re.findall(r"`((?:src|tests|benchmarks|docs)/[\w/.]+)`", text):

@@ -84,7 +84,6 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> ToyTarget:
         return Problem(network, target.machine, counts, ToyCost(target.machine), toy_profile(target.machine))
 
     monkeypatch.setattr(driver, "problem", problem)
-    monkeypatch.setattr(driver, "find_profile", lambda target, profile: None)
     return ToyTarget()
 
 
@@ -199,16 +198,23 @@ def test_a_strategy_of_ones_own_is_compared_and_illegal_plans_are_refused(
 def test_searches_do_not_profit_from_what_earlier_ones_remembered(
     toy: ToyTarget, networks: dict[str, Network], tmp_path: Path
 ) -> None:
-    seen: list[int] = []
+    seen: list[set[str]] = []
 
     class Watching:
         def plan(self, problem: Problem) -> Plan:
-            seen.append(id(problem.network.__dict__.get("consumers")))
-            assert "consumers" not in problem.network.__dict__
+            seen.append(set(problem.network.__dict__))
+            assert problem.network.consumers  # remembered from now on by this network
             return problem.plan("x", tuple(Block(i, i, 1, reason="x") for i in range(len(problem.network.layers))))
 
     strategies.compare({"chain": networks["chain"]}, toy, strategies=(Watching(),), database=tmp_path / "db.sqlite3")
     assert len(seen) == strategies._MOST_REPEATS
+    assert all("consumers" not in remembered for remembered in seen)
+
+
+def test_a_file_of_ones_own_is_never_taken_for_a_strategy_that_ships(tmp_path: Path) -> None:
+    file = tmp_path / "oracle.py"
+    file.write_text("from dlfusion.search.strategies.baseline import create as create\n")
+    assert [name for name, _ in named_strategies([str(file), "oracle"])] == ["oracle.py", "oracle"]
 
 
 def test_it_is_part_of_the_public_api() -> None:

@@ -42,14 +42,14 @@ def ranking(found: Insight, question: str) -> Ranking:
     return next(entry for entry in found.rankings if entry.question == question)
 
 
-@pytest.mark.parametrize("feature", ["channels", "kernel", "height"])
-def test_a_planted_feature_is_found(feature: str) -> None:
-    median = {"channels": 64, "kernel": 2, "height": 20}[feature]
+@pytest.mark.parametrize(
+    ("feature", "attribute", "median"), [("channels", "channels", 64), ("kernel", "kernel", 2), ("size", "height", 20)]
+)
+def test_a_planted_feature_is_found(feature: str, attribute: str, median: int) -> None:
     samples = layers(
-        lambda s: 4 if getattr(s, feature) > median else 1, throughput=lambda s: 1e9 * float(getattr(s, feature))
+        lambda s: 4 if getattr(s, attribute) > median else 1, throughput=lambda s: 1e9 * float(getattr(s, attribute))
     )
-    names = [name for name in FEATURES if name != "width"]
-    found = insight(samples, names)
+    found = insight(samples, FEATURES)
     for question in (BEST_CORES, THROUGHPUT):
         order = ranking(found, question)
         assert order.importances[0].feature == feature
@@ -58,31 +58,36 @@ def test_a_planted_feature_is_found(feature: str) -> None:
         assert order.importances[0].mean > 2 * sum(one.mean for one in order.importances[1:])
 
 
+def with_twins(samples: list[Sample]) -> list[Sample]:
+    """Layers whose stride is that of a kernel that does not overlap."""
+    return [replace(sample, stride=sample.kernel) for sample in samples]
+
+
 def test_twins_are_reported_as_tied() -> None:
-    found = insight(layers(lambda s: 4 if s.height > 20 else 1), ("channels", "height", "width"))
+    found = insight(with_twins(layers(lambda s: 4 if s.kernel > 2 else 1)), ("channels", "kernel", "stride"))
     order = ranking(found, BEST_CORES)
-    assert {one.feature for one in order.importances[:2]} == {"height", "width"}
+    assert {one.feature for one in order.importances[:2]} == {"kernel", "stride"}
     # A forest looks at either of two equal features by chance.
     first, second, third = order.importances
     assert third.mean < 0.1 * (first.mean + second.mean)
 
 
 def test_features_that_nothing_depends_on_are_tied() -> None:
-    found = insight(layers(lambda s: 4 if s.channels > 64 else 1), ("channels", "height", "kernel"))
-    assert ("height", "kernel") in {tuple(sorted(tie)) for tie in ranking(found, BEST_CORES).ties}
+    found = insight(layers(lambda s: 4 if s.channels > 64 else 1), ("channels", "size", "kernel"))
+    assert ("kernel", "size") in {tuple(sorted(tie)) for tie in ranking(found, BEST_CORES).ties}
 
 
 def test_components_find_what_varies_together() -> None:
-    found = insight(layers(lambda s: 1), ("height", "width", "channels", "stride"))
-    assert found.constant == ("stride",)
+    found = insight(with_twins(layers(lambda s: 1)), ("kernel", "stride", "channels", "layers"))
+    assert found.constant == ("layers",)
     shares = [component.explained for component in found.components]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1)
     # Two of three features are the same one, and their loadings therefore equal.
     assert shares[-1] == pytest.approx(0, abs=1e-12)
     first = dict(found.components[0].loadings)
-    assert first["height"] == pytest.approx(first["width"])
-    assert first["height"] == pytest.approx(0.5**0.5, abs=0.05)
+    assert first["kernel"] == pytest.approx(first["stride"])
+    assert first["kernel"] == pytest.approx(0.5**0.5, abs=0.05)
     assert sum(loading**2 for loading in first.values()) == pytest.approx(1)
 
 

@@ -1,4 +1,4 @@
-"""`dlfusion characterize`: what it prints and writes, apart from measuring, which tests/characterize proves."""
+"""`dlfusion characterize`: what it prints and writes, apart from measuring, which tests/characterization proves."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,7 @@ from typer.testing import CliRunner, Result
 
 from dlfusion import driver
 from dlfusion.characterization import insight
-from dlfusion.characterization.grid import grid_names
-from dlfusion.cli.characterize import GRIDS, characterize
+from dlfusion.cli.characterize import characterize
 from dlfusion.cli.console import EXIT_INTERRUPTED, EXIT_USER_ERROR, guarded
 from dlfusion.cost.profile import Profile
 from dlfusion.report.characterization import PAGE
@@ -96,7 +95,7 @@ def test_mistakes_are_named_before_anything_is_measured(calls: list[dict[str, An
     (tmp_path / "file").write_text("")
     for arguments, part in (
         (("--grid", "huge"), "small, default, large"),
-        (("--report", tmp_path / "file"), "is a file"),
+        (("--report", tmp_path / "file"), "name another with --report"),
         (("--target", "no-such-machine"), "no-such-machine"),
     ):
         result = run(*arguments)
@@ -113,7 +112,3 @@ def test_interruption_says_that_the_next_run_continues(monkeypatch: pytest.Monke
     result = run("--target", "mlu100", "-o", tmp_path / "p.json")
     assert result.exit_code == EXIT_INTERRUPTED
     assert "the same command continues" in result.stderr
-
-
-def test_help_lists_the_grids_that_exist() -> None:
-    assert grid_names() == GRIDS

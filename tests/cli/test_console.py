@@ -2,12 +2,14 @@
 
 import io
 import json
+import warnings
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from dlfusion.cli.console import bars_callback, print_json, progress
+from dlfusion.cli.console import bars_callback, guarded, print_json, progress
+from dlfusion.errors import PlanWarning
 
 
 def test_each_stage_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +34,19 @@ def test_a_new_stage_ends_the_one_before() -> None:
     advance("import", 0, 1)
     advance("build", 3, 9)
     assert [(task.description, task.completed) for task in bars.tasks] == [("import", 1), ("build", 3)]
+
+
+def test_a_warning_is_one_line_and_is_shown_once_for_each_command(capsys: pytest.CaptureFixture[str]) -> None:
+    @guarded
+    def command() -> None:
+        for _ in range(3):
+            warnings.warn("the [profile] is of another machine", PlanWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            command()
+    assert capsys.readouterr().err.splitlines() == ["warning: the [profile] is of another machine"] * 2
 
 
 def test_json_has_null_for_what_json_cannot_say(capsys: pytest.CaptureFixture[str]) -> None:

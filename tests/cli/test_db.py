@@ -100,6 +100,12 @@ def test_pruning_keeps_what_does_not_meet_all_conditions(
     assert f"{4 - sum(left.values())} measurements forgotten" in result.stderr
 
 
+def test_an_age_that_is_no_number_forgets_nothing(database: Path) -> None:
+    result = invoke("prune", "--db", database, "--older-than", "nan")
+    assert result.exit_code == 2
+    assert sum(settings_of(database).values()) == 4
+
+
 def test_pruning_needs_a_condition(database: Path) -> None:
     result = invoke("prune", "--db", database)
     assert result.exit_code == 2

@@ -19,6 +19,7 @@ from dlfusion.report.characterization import (
     sentences,
     write_report,
 )
+from tests.report.toy_comparison import write
 from tests.support.toy_profiles import INSIGHT, toy_profile
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ OF_PROFILES: tuple[Callable[[Profile], "Figure"], ...] = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report") / "new" / "folder"
-    assert write_report(SIMULATED, INSIGHT, folder) == folder / PAGE
+    folder = tmp_path_factory.mktemp("report")
+    assert write_report(SIMULATED, INSIGHT, folder, write) == folder / PAGE
     return folder
 
 
@@ -53,7 +54,7 @@ def test_page_and_figures_are_written(folder: Path) -> None:
 
 
 def test_files_are_the_same_every_time(folder: Path, tmp_path: Path) -> None:
-    write_report(SIMULATED, INSIGHT, tmp_path)
+    write_report(SIMULATED, INSIGHT, tmp_path, write)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
@@ -70,7 +71,7 @@ def test_figures_of_features_say_whether_they_are_simulated() -> None:
 
 
 def test_nothing_of_a_measured_profile_is_called_simulated(tmp_path: Path) -> None:
-    assert "imulat" not in write_report(MEASURED, INSIGHT, tmp_path).read_text(encoding="utf-8")
+    assert "imulat" not in write_report(MEASURED, INSIGHT, tmp_path, write).read_text(encoding="utf-8")
     assert origin(MEASURED) == "Measured on toy; 8 cores, compiled with g++ 14."
 
 
@@ -96,7 +97,7 @@ def test_sentences_hold_for_one_core_and_for_no_chains() -> None:
 
 def test_figures_of_a_device_with_one_core_count_and_without_chains(tmp_path: Path) -> None:
     few = tuple(sample for sample in SIMULATED.samples if sample.cores == 8 and sample.layers == 1)
-    write_report(replace(SIMULATED, samples=few), replace(INSIGHT, components=()), tmp_path)
+    write_report(replace(SIMULATED, samples=few), replace(INSIGHT, components=()), tmp_path, write)
     assert not (tmp_path / "components.svg").exists()
 
 

@@ -39,6 +39,28 @@ def test_equal_figures_give_equal_files(tmp_path: Path) -> None:
     assert drawn(first) == drawn(second)
 
 
+def test_an_interruption_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    old = drawn(tmp_path)
+    figure = plots.figure(3, 2)
+    figure.add_subplot().plot([1, 2])
+    whole = figure.savefig
+
+    def interrupted(file: Path, **options: object) -> None:
+        whole(file, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    figure.savefig = interrupted  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        plots.save(figure, tmp_path, "stem")
+    assert {path.name for path in tmp_path.iterdir()} == {"stem.png", "stem.svg"}
+    assert ((tmp_path / "stem.png").read_bytes(), (tmp_path / "stem.svg").read_bytes()) == old
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(plots.DrawingError, match=r"cannot write the figure .*stem\.png: No such file"):
+        drawn(tmp_path / "gone")
+
+
 def test_without_matplotlib_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "find_spec", lambda name: None)
     with pytest.raises(plots.DrawingError, match=r"dlfusion\[tuning\]"):

@@ -11,7 +11,7 @@ import pytest
 from dlfusion.report.strategies import csv_text, duration, strategy_table, whole_number
 from dlfusion.report.strategy_pages import write_comparison
 from dlfusion.report.table import markdown
-from tests.report.toy_comparison import comparison, model_comparison, result, write
+from tests.report.toy_comparison import FUSED, comparison, model_comparison, result, write
 
 
 def test_speed_up_and_regret_are_of_the_fastest_runs_and_of_the_medians() -> None:
@@ -41,6 +41,33 @@ def test_strategies_with_equal_plans_are_named() -> None:
     model = model_comparison()
     assert [model.twin(entry) for entry in model.results] == [None, None, None, "tuned"]
     assert strategy_table(comparison()).rows[3][2] == "oracle:3 (plan of tuned)"
+
+
+def test_a_strategy_is_found_by_its_full_name_before_its_base_name() -> None:
+    names = ("fixed-block:3", "fixed-block", "oracle:2", "oracle:4")
+    model = replace(model_comparison(), results=tuple(result(name, (1.0,), (), 1.0) for name in names))
+    found = [model.find(name) for name in ("fixed-block", "fixed-block:3", "oracle", "dp")]
+    assert [entry and entry.strategy for entry in found] == ["fixed-block", "fixed-block:3", "oracle:2", None]
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (("dlfusion", "oracle:3"), {"speed-ups"}),
+        (("baseline",), {"search"}),
+        (("x.py",), {"speed-ups", "search"}),
+        (("baseline", "fixed-block:3", "fixed-block"), set()),
+    ],
+)
+def test_only_pictures_that_the_strategies_allow_are_drawn(
+    names: tuple[str, ...], missing: set[str], tmp_path: Path
+) -> None:
+    results = tuple(result(name, (1.0,), FUSED, 1.0) for name in names)
+    shown = replace(comparison(), models=(replace(model_comparison(), results=results),))
+    page = write_comparison(shown, tmp_path, write)[0].read_text()
+    for picture in ("speed-ups", "search", "blocks-toy"):
+        name = f"{shown.stem}-{picture}.png"
+        assert (f"({name})" in page) == (tmp_path / name).exists() == (picture not in missing)
 
 
 def test_noise_is_the_difference_of_even_and_odd_runs() -> None:

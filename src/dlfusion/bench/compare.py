@@ -19,7 +19,7 @@ from dlfusion.runtime.check import TOLERANCE
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block")
+STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block", "dlfusion")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from dlfusion import driver
 from dlfusion.cost.model import plan_seconds
@@ -24,9 +24,10 @@ from dlfusion.report.strategies import (
     OracleStatistics,
     Shares,
     StrategyResult,
+    base_name,
     choices,
 )
-from dlfusion.runtime.measure import Measurement, Setting
+from dlfusion.runtime.measure import Setting
 from dlfusion.search import find_strategy
 from dlfusion.search.choices import brute_force_count
 from dlfusion.search.problem import Problem
@@ -48,18 +49,6 @@ DEFAULT_PLAN_SECONDS = 1.0
 _MOST_REPEATS = 7
 _REPEAT_SECONDS = 1.0
 """A search that takes less is repeated, on a fresh problem, up to `_MOST_REPEATS` times; the median counts."""
-
-
-class Measurer(Protocol):
-    """What a comparison needs of a tuning session."""
-
-    def run(self, strategy: MeasuringStrategy, problem: Problem, budget_seconds: float | None = None) -> Outcome:
-        """Drives a strategy that measures."""
-        ...
-
-    def time_plans(self, network: Network, plans: Sequence[Plan], seconds: float) -> Sequence[Measurement]:
-        """Runs the plans in turns, each for about `seconds`; one measurement per plan, in order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -144,7 +133,6 @@ def compare(
     named = named_models(models)
     chosen = Options(named_strategies(strategies, oracle_depth), budget_seconds, plan_seconds)
     device = as_target(target)
-    known = driver.find_profile(device, profile)
     stages = Stages(progress)
     done: list[ModelComparison] = []
     cost_model = ""
@@ -155,7 +143,7 @@ def compare(
             stages.title = name
             stages("import", 0, 1)
             network = driver.import_model(model, shapes)
-            task = driver.problem(network, device, cores, known)
+            task = driver.problem(network, device, cores, profile)
             cost_model = task.cost.name
             done.append(compare_model(name, task, device, session, chosen, stages, times))
             if finished is not None:
@@ -167,7 +155,7 @@ def compare_model(
     name: str,
     task: Problem,
     target: Target,
-    session: Measurer,
+    session: Session,
     chosen: Options,
     stages: driver.ProgressCallback,
     times: SearchTimes,
@@ -203,7 +191,7 @@ def compare_model(
         )
         for (strategy_name, outcome), taken in zip(made, samples, strict=True)
     )
-    found = next((outcome for strategy_name, outcome in made if strategy_name.partition(":")[0] == ORACLE), None)
+    found = next((outcome for strategy_name, outcome in made if base_name(strategy_name) == ORACLE), None)
     oracle = None
     if found is not None:
         depth = found.plan.strategy.partition(":")[2]
@@ -222,11 +210,11 @@ def _order(
     where measuring costs next to nothing, it is the first that measures, so that its time is that of a search alone.
     """
 
-    def place(entry: tuple[str, object]) -> int:
+    def place(entry: tuple[str, Strategy | MeasuringStrategy]) -> int:
         name, strategy = entry
-        if not hasattr(strategy, "search"):
+        if not is_measuring(strategy):
             return 0
-        return 1 if (name.partition(":")[0] == ORACLE) == target.simulated else 2
+        return 1 if (base_name(name) == ORACLE) == target.simulated else 2
 
     return sorted(strategies, key=place)
 
@@ -271,7 +259,7 @@ def named_strategies(
     for strategy in wanted:
         if isinstance(strategy, str):
             text = f"{ORACLE}:{oracle_depth}" if strategy == ORACLE and oracle_depth is not None else strategy
-            name, found = Path(text).stem if text.endswith(".py") else text, find_strategy(text)
+            name, found = Path(text).name if text.endswith(".py") else text, find_strategy(text)
         else:
             name, found = type(strategy).__name__, strategy
         if name in named:
@@ -286,20 +274,20 @@ def _search(
     name: str,
     strategy: Strategy | MeasuringStrategy,
     task: Problem,
-    session: Measurer,
+    session: Session,
     budget_seconds: float | None,
     times: SearchTimes,
 ) -> Outcome:
     if not is_measuring(strategy):
         return _timed_plan(cast("Strategy", strategy), task)
-    if name.partition(":")[0] == ORACLE:
+    if base_name(name) == ORACLE:
         return _brute_force(name, strategy, task, session, times)
     seconds = strategy.default_budget_seconds if budget_seconds is None else budget_seconds
     return session.run(strategy, task, seconds)
 
 
 def _brute_force(
-    name: str, strategy: MeasuringStrategy, task: Problem, session: Measurer, times: SearchTimes
+    name: str, strategy: MeasuringStrategy, task: Problem, session: Session, times: SearchTimes
 ) -> Outcome:
     """The oracle's outcome; its time is that of all runs that it needed, so that continuing one does not shorten it."""
     search = f"time of {name} on {task.network.graph.digest}, up to {task.most_cores} cores"
@@ -332,7 +320,7 @@ def _timed_plan(strategy: Strategy, task: Problem) -> Outcome:
 
 
 def _samples(
-    network: Network, plans: Sequence[Plan], session: Measurer, seconds: float, stages: driver.ProgressCallback
+    network: Network, plans: Sequence[Plan], session: Session, seconds: float, stages: driver.ProgressCallback
 ) -> tuple[tuple[float, ...], ...]:
     """The samples of each plan, all from one run; plans of equal blocks are run once and share their samples."""
     distinct = {choices(plan): plan for plan in reversed(plans)}

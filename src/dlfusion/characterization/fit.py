@@ -27,6 +27,7 @@ from dlfusion.cost.terms import (
 from dlfusion.errors import InputError
 from dlfusion.layers.kind import Kind
 from dlfusion.machine.machine import Machine
+from dlfusion.report.characterized import best_layers, best_times
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +43,7 @@ OVERLAPS = tuple(step / 20 for step in range(21))
 
 DEEPEST_TREE = 4
 """Levels of questions in the rule for core counts, so that a person can read it."""
+
 PLATEAU_SHARE = 0.9
 """The part of its plateau's throughput at which a core counts as being on the plateau."""
 
@@ -172,17 +174,6 @@ def _folds(labels: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
         yield [i for i in range(len(labels)) if i not in left], outside
 
 
-def fastest(samples: Sequence[Sample]) -> Mapping[str, Mapping[int, Sample]]:
-    """Of each label and core count the sample with the shortest time, whatever its partition and step."""
-    best: dict[str, dict[int, Sample]] = {}
-    for sample in samples:
-        of_label = best.setdefault(sample.label, {})
-        known = of_label.get(sample.cores)
-        if known is None or sample.minimum < known.minimum:
-            of_label[sample.cores] = sample
-    return best
-
-
 def fit_cores(samples: Sequence[Sample]) -> CoreRule:
     """The rule for the best core count, from the single layers among the samples.
 
@@ -194,7 +185,7 @@ def fit_cores(samples: Sequence[Sample]) -> CoreRule:
     Raises:
         InputError: there are no single layers among the samples, or scikit-learn is not installed.
     """
-    table = fastest([sample for sample in samples if sample.layers == 1])
+    table = best_layers(samples)
     if not table:
         raise InputError(
             "There are no samples of single layers to learn core counts from; run `dlfusion characterize`."
@@ -268,7 +259,7 @@ def critical_operations(samples: Sequence[Sample]) -> float:
     """
     single = [sample for sample in samples if sample.layers == 1 and sample.operations > 0]
     convolutions = [sample for sample in single if sample.kind in (Kind.DENSE, Kind.POINTWISE)]
-    table = fastest(convolutions or single)
+    table = best_times(convolutions or single)
     points = [sample for of_label in table.values() for sample in of_label.values()]
     if not points:
         raise InputError("There are no samples of single layers to find a plateau in; run `dlfusion characterize`.")

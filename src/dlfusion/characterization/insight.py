@@ -6,24 +6,27 @@ but those of some layers, the best core count (as log2) or the throughput there 
 each feature is shuffled among the layers left out; what R² loses is the feature's importance.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.characterization.fit import fastest, tuning_module
+from dlfusion.characterization.fit import tuning_module
 from dlfusion.cost.insight_records import Component, Importance, Insight, Ranking
 from dlfusion.cost.profile import Sample
 from dlfusion.errors import InputError
 from dlfusion.layers.kind import Kind
+from dlfusion.report.characterized import best_times
 
 Floats = NDArray[np.float64]
 
-FEATURES = ("operations", "channels", "height", "width", "kernel", "stride", "weights", "intensity", "layers")
+FEATURES = ("operations", "channels", "size", "kernel", "stride", "weights", "intensity", "layers")
 """What is looked at unless told otherwise. All are taken as log2.
 
-`weights` are those of all layers, counted from channels, kernel and layers; `intensity` is operations per number that
-the first input, the last output and the weights hold.
+`size` is the geometric mean of the last output's height and width: apart, the two would share one importance, since
+synthesized maps are square. `weights` are those of all layers, counted from channels, kernel and layers; `intensity` is
+operations per number that the first input, the last output and the weights hold.
 """
 
 FEWEST_LAYERS = 10
@@ -54,7 +57,7 @@ def insight(samples: Sequence[Sample], features: Sequence[str] = FEATURES, seed:
     unknown = [name for name in features if name not in FEATURES]
     if unknown:
         raise InputError(f"There is no feature {', '.join(unknown)}; choose from {', '.join(FEATURES)}.")
-    best = [min(of_label.values(), key=_by_time) for of_label in fastest(samples).values()]
+    best = [min(of_label.values(), key=_by_time) for of_label in best_times(samples).values()]
     if len(best) < FEWEST_LAYERS:
         raise InputError(
             f"The profile has samples of {len(best)} layers and chains; saying which features matter needs "
@@ -96,8 +99,7 @@ def _features(sample: Sample) -> Mapping[str, float]:
     return {
         "operations": max(sample.operations, 1),
         "channels": max(sample.channels, 1.0),
-        "height": sample.height,
-        "width": sample.width,
+        "size": math.sqrt(sample.height * sample.width),
         "kernel": sample.kernel,
         "stride": sample.stride,
         "weights": max(weights, 1.0),

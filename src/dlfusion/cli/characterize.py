@@ -1,21 +1,24 @@
 """`dlfusion characterize`: learn a device from synthesized layers, and write what was learned as a profile."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dlfusion.characterization.grid import find_grid, grid_names
 from dlfusion.cli import options
-from dlfusion.cli.console import messages, output, progress
-from dlfusion.errors import InputError
+from dlfusion.cli.console import messages, output, print_json, progress
+from dlfusion.cli.files import existing_or_new_folder, write_text
 
-GRIDS = ("small", "default", "large")
+if TYPE_CHECKING:
+    from dlfusion.cost.profile import Profile
 
 
 def characterize(
     target: options.Target = options.DEFAULT_TARGET,
     grid: Annotated[
-        str, typer.Option("--grid", metavar="NAME", help=f"How much is measured: {', '.join(GRIDS)}.")
+        str, typer.Option("--grid", metavar="NAME", help=f"How much is measured: {', '.join(grid_names())}.")
     ] = "default",
     database: options.Database = None,
     out: Annotated[
@@ -26,15 +29,13 @@ def characterize(
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write a page with figures of what was found into this folder."),
     ] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Learn a device: measure synthesized layers and chains on every core count, and fit the models that plan with it.
 
     Every measurement is kept as it happens: after Ctrl-C the same command continues.
     """
-    if grid not in GRIDS:
-        raise InputError(f"there is no grid {grid!r}; choose one of {', '.join(GRIDS)}")
-    if report is not None and report.exists() and not report.is_dir():
-        raise InputError(f"--report {report} is a file; name a folder")
+    find_grid(grid)  # a wrong name ends the command before anything else
     from dlfusion import driver
     from dlfusion.characterization.insight import insight
     from dlfusion.driver.planning import as_target
@@ -44,13 +45,18 @@ def characterize(
 
     if report is not None:
         require_matplotlib()
+        existing_or_new_folder(report, "--report")
     path = driver.profile_path(as_target(target)) if out is None else out
     try:
-        with progress() as advance:
+        with progress(quiet=as_json) as advance:
             profile = driver.characterize(target, grid=grid, output=path, database=database, progress=advance)
     except KeyboardInterrupt:
         messages().print("what was measured is kept; the same command continues", markup=False)
         raise
+    page = None if report is None else write_report(profile, insight(profile.samples), report, write_text)
+    if as_json:
+        print_json(_document(profile, path))
+        return
     console = output()
     console.print(origin(profile), markup=False)
     for part in (fit_table(profile), rule_table(profile)):
@@ -58,9 +64,19 @@ def characterize(
     for sentence in sentences(profile):
         console.print(sentence, markup=False)
     console.print(f"Profile: {path}", markup=False)
-    if report is not None:
-        try:
-            page = write_report(profile, insight(profile.samples), report)
-        except OSError as error:
-            raise InputError(f"cannot write the report to {report}: {error.strerror}; name another folder") from error
+    if page is not None:
         console.print(f"Report: {page}", markup=False)
+
+
+def _document(profile: "Profile", path: Path) -> dict[str, object]:
+    """What was learned, without the samples: those are in the profile."""
+    return {
+        "profile": str(path),
+        "target": profile.target,
+        "machine": profile.machine,
+        "simulated": profile.simulated,
+        "samples": len(profile.samples),
+        "cost": asdict(profile.cost),
+        "cores": asdict(profile.cores),
+        "critical_operations": profile.critical_operations,
+    }

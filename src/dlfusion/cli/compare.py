@@ -24,10 +24,7 @@ def compare(
         typer.Option("--strategies", metavar="NAME,NAME,...", help="Strategies to compare.  [default: all]"),
     ] = None,
     budget: options.Budget = None,
-    oracle_depth: Annotated[
-        int | None,
-        typer.Option("--oracle-depth", metavar="N", min=1, help="Layers of the oracle's longest block.  [default: 8]"),
-    ] = None,
+    oracle_depth: options.OracleDepth = None,
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for Markdown, CSV, JSON, PNG and SVG.")
     ] = DEFAULT_OUTPUT,
@@ -39,6 +36,7 @@ def compare(
     """Compare strategies: latency, speed-up over baseline, regret against the oracle, blocks, search time.
 
     Every measurement is kept as it happens: after Ctrl-C the next run continues, and finished models are in the folder.
+    The oracle keeps no budget: --oracle-depth bounds its work.
     """
     for model in models:
         options.existing_file(model, "an ONNX file")

@@ -1,4 +1,7 @@
-"""`dlfusion compile`: from an ONNX file to a folder with a shared library that needs neither Python nor DLFusion."""
+"""`dlfusion compile`: from an ONNX file to a folder that needs neither Python nor DLFusion.
+
+For the CPU that is a shared library; for an MLU-100 it is a C++ project, to be built where its SDK is.
+"""
 
 import time
 from pathlib import Path
@@ -40,35 +43,86 @@ def compile_model(
     check: Annotated[bool, typer.Option(help="Check the result against the reference, and time the blocks.")] = True,
     as_json: options.Json = False,
 ) -> None:
-    """Compile a model: import, plan, generate, build, check, measure."""
+    """Compile a model: import, plan, generate, build, check, measure; for the mlu100, write its C++ project."""
     options.existing_file(model, "an ONNX file")
     options.one_source_of_plans(plan_file, strategy, cores)
-    if target != options.DEFAULT_TARGET:
-        raise InputError(
-            f"--target {target}: programs are generated for the cpu only; `dlfusion explain`, `compare` and "
-            "`characterize` take other targets too"
-        )
     folder = out if out is not None else Path(model.stem + ".dlfusion")
     if folder.is_file():
         raise InputError(f"--output {folder} is a file; name a folder")
+    is_project = _is_project(target, isa)
     from dlfusion import driver
-    from dlfusion.report import table
-    from dlfusion.report.blocks import block_table, summarize
+    from dlfusion.report.blocks import summarize
 
     with progress(quiet=as_json) as advance:
         advance("import", 0, 1)
         network = driver.import_model(model, shapes=options.parse_shapes(shape))
+        if is_project:
+            driver.check_project(network)
         advance("plan", 0, 1)
         task, plan = planned(network, target, plan_file, strategy, cores, profile, budget, database, advance)
-        compiled = driver.compile(network, plan=plan, isa=isa, folder=folder, progress=advance)
-        seconds, verdict = None, None
-        if check:
-            advance("check", 0, 1)
-            verdict = _check(model, network, compiled)
-            advance("measure", 0, 1)
-            seconds = _block_seconds(network, compiled)
-            advance("measure", 1, 1)
-    summary = summarize(network, compiled.plan, seconds, task.cost)
+        if is_project:
+            advance("generate", 0, 1)
+            driver.write_project(network, plan, folder)
+            advance("generate", 1, 1)
+        else:
+            compiled = driver.compile(network, plan=plan, isa=isa, folder=folder, progress=advance)
+            seconds, verdict = None, None
+            if check:
+                advance("check", 0, 1)
+                verdict = _check(model, network, compiled)
+                advance("measure", 0, 1)
+                seconds = _block_seconds(network, compiled)
+                advance("measure", 1, 1)
+    if is_project:
+        _report_project(folder, summarize(network, plan, None, task.cost), as_json)
+    else:
+        _report(compiled, summarize(network, plan, seconds, task.cost), seconds, verdict, as_json)
+
+
+def _is_project(target: str, isa: str | None) -> bool:
+    """Whether a project is written for the target, and not a shared library built.
+
+    Raises:
+        InputError: nothing is generated for the target, or the instruction set would have no effect.
+    """
+    from dlfusion.driver import PROJECT_TARGETS
+
+    if target == options.DEFAULT_TARGET:
+        return False
+    if target not in PROJECT_TARGETS:
+        known = ", ".join((options.DEFAULT_TARGET, *PROJECT_TARGETS))
+        raise InputError(
+            f"--target {target}: programs are generated for {known} only; `dlfusion explain`, `compare` and "
+            "`characterize` take other targets too"
+        )
+    if isa is not None:
+        raise InputError(f"--isa {isa} has no effect with --target {target}; leave it out")
+    return True
+
+
+def _report_project(folder: Path, summary: "PlanSummary", as_json: bool) -> None:
+    from dlfusion.report import table
+    from dlfusion.report.blocks import block_table
+
+    if as_json:
+        print_json({"folder": str(folder), "plan": summary.document()})
+        return
+    console = output()
+    console.print(table.terminal(block_table(summary)))
+    console.print(f"A C++ project for the Neuware SDK; nothing was built. Files: {folder}", markup=False)
+    console.print("To try it on this CPU: cmake -B build -DDLFUSION_STANDIN=ON, in that folder.", markup=False)
+
+
+def _report(
+    compiled: "CompiledModel",
+    summary: "PlanSummary",
+    seconds: tuple[float, ...] | None,
+    verdict: tuple[str, float] | None,
+    as_json: bool,
+) -> None:
+    from dlfusion.report import table
+    from dlfusion.report.blocks import block_table
+
     if as_json:
         print_json(_document(compiled, summary, verdict))
         return

@@ -66,7 +66,7 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
     @functools.wraps(command)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _warning_display()
         try:
             return command(*args, **kwargs)
         except DlfusionError as error:
@@ -79,18 +79,29 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
     return run
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """A warning for the user as one line; for a developer with the place it comes from."""
-    del file, line
-    where = "" if issubclass(category, PlanWarning) else f"{filename}:{lineno}: {category.__name__}: "
-    messages().print(f"warning: {where}{message}", style="yellow", markup=False)
+def _warning_display() -> Callable[..., None]:
+    """Shows a warning for the user as one line, for a developer with the place it comes from; equal lines once.
+
+    Several stages of one command may come upon the same thing, such as a profile of another machine.
+    """
+    shown: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        del file, line
+        where = "" if issubclass(category, PlanWarning) else f"{filename}:{lineno}: {category.__name__}: "
+        text = f"warning: {where}{message}"
+        if text not in shown:
+            shown.add(text)
+            messages().print(text, style="yellow", markup=False)
+
+    return show
 
 
 @contextmanager

@@ -32,8 +32,8 @@ def write_bytes(file: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def existing_or_new_folder(folder: Path) -> Path:
-    """The folder, made with all folders above it if it is not there.
+def existing_or_new_folder(folder: Path, option: str = "--output") -> Path:
+    """The folder that `option` names, made with all folders above it if it is not there.
 
     Raises:
         InputError: a file stands there, or the folder cannot be made.
@@ -41,5 +41,5 @@ def existing_or_new_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder}: {error.strerror}; name another with --output") from error
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}; name another with {option}") from error
     return folder

@@ -41,6 +41,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "version": version,
 }
 
+GROUPS: dict[str, typer.Typer] = {"db": database_app}
+"""Commands that have commands of their own."""
+
 app = typer.Typer(
     name="dlfusion",
     help="Compile neural networks (ONNX) to multi-core C++ that runs fused blocks of layers depth-first.",
@@ -50,7 +53,8 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(guarded(_command))
-app.add_typer(database_app)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

@@ -39,6 +39,10 @@ Budget = Annotated[
         help="How long a strategy that measures may measure.  [default: tuned 60, oracle no limit]",
     ),
 ]
+OracleDepth = Annotated[
+    int | None,
+    typer.Option("--oracle-depth", metavar="N", min=1, help="Layers of the oracle's longest block.  [default: 8]"),
+]
 Database = Annotated[
     Path | None,
     typer.Option("--db", metavar="FILE", help="Where measurements are kept.  [default: in your cache folder]"),

@@ -30,10 +30,7 @@ def reproduce(
     ] = None,
     cores: options.Cores = None,
     budget: options.Budget = None,
-    oracle_depth: Annotated[
-        int | None,
-        typer.Option("--oracle-depth", metavar="N", min=1, help="Layers of the oracle's longest block.  [default: 8]"),
-    ] = None,
+    oracle_depth: options.OracleDepth = None,
     sensitivity: Annotated[
         bool, typer.Option(help="For simulated machines, halve and double each assumed number.")
     ] = True,
@@ -46,6 +43,7 @@ def reproduce(
     """Repeat the paper's evaluation on its five models and write one page with pictures.
 
     Every measurement is kept as it happens: after Ctrl-C the next run continues, and finished models are on the page.
+    The oracle keeps no budget: --oracle-depth bounds its work.
     """
     from dlfusion.bench.reproduction import MODELS, TARGETS, Options
     from dlfusion.bench.reproduction import reproduce as run
@@ -56,11 +54,7 @@ def reproduce(
     folder = existing_or_new_folder(out)
     named = MODELS if models is None else tuple(name.strip() for name in models.split(",") if name.strip())
     chosen = Options(
-        cores=cores,
-        budget_seconds=budget,
-        oracle_depth=oracle_depth,
-        database=database,
-        sensitivity=sensitivity,
+        cores=cores, budget_seconds=budget, oracle_depth=oracle_depth, database=database, sensitivity=sensitivity
     )
     files: tuple[Path, ...] = ()
 

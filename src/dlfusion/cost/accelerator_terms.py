@@ -1,6 +1,6 @@
 """The parts of a block's time on an accelerator: cores with on-chip memories that software fills, memory channels.
 
-A closed form, not a simulation: each part is a count of `plan.work` over one of the machine's rates.
+A closed form, not a simulation: each part is a count of `plans.work` over one of the machine's rates.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,10 @@
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import GenericAlias
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -40,7 +42,7 @@ def _value(kind: Any, data: object, where: str) -> Any:
     if is_dataclass(kind):
         return _record(kind, data, where)
     if kind is float and type(data) is int:
-        data = float(data)
+        data = float(data) if abs(data) <= sys.float_info.max else math.inf
     if type(data) is not kind:
         raise PlanError(f"In {where}: expected a value of type {kind.__name__}, found {_shown(data)}.")
     if isinstance(data, float) and not math.isfinite(data):
@@ -62,8 +64,8 @@ def _tuple(kinds: tuple[Any, ...], data: object, where: str) -> tuple[Any, ...]:
 def _record(kind: Any, data: object, where: str) -> Any:
     if not isinstance(data, dict):
         raise PlanError(f"In {where}: expected an object with fields, found {_shown(data)}.")
-    hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
+    hints = _field_types(kind)
+    names = list(hints)
     missing = [name for name in names if name not in data]
     if missing:
         raise PlanError(f"In {where}: missing {', '.join(missing)}.")
@@ -71,6 +73,13 @@ def _record(kind: Any, data: object, where: str) -> Any:
     if unknown:
         raise PlanError(f"In {where}: unknown {', '.join(unknown)}; the fields are {', '.join(names)}.")
     return kind(**{name: _value(hints[name], data[name], f"{where}: {name}") for name in names})
+
+
+@cache
+def _field_types(kind: Any) -> dict[str, Any]:
+    """The fields of a record and their types, found out once: a profile has thousands of records of one type."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _shown(data: object) -> str:

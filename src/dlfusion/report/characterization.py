@@ -122,17 +122,14 @@ def insight_sentences(insight: Insight) -> tuple[str, ...]:
     return tuple(found)
 
 
-def write_report(profile: Profile, insight: Insight, folder: Path) -> Path:
-    """Writes the page and its figures (PNG and SVG) into a folder, which is made if need be; returns the page.
+def write_report(profile: Profile, insight: Insight, folder: Path, write: Callable[[Path, str], None]) -> Path:
+    """Writes the page and its figures (PNG and SVG) into an existing folder; returns the page.
 
-    Equal profiles give equal files.
+    Equal profiles give equal files. `write` writes a text file so that an interruption leaves the old one.
 
     Raises:
-        DrawingError: matplotlib is not installed.
-        OSError: the folder cannot be written.
+        DrawingError: matplotlib is not installed, or a figure cannot be written.
     """
-    plots.require_matplotlib()
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = {
         "throughput": figures.throughput(profile),
         "best-core-count": figures.core_map(profile),
@@ -145,7 +142,7 @@ def write_report(profile: Profile, insight: Insight, folder: Path) -> Path:
     for stem, figure in drawn.items():
         plots.save(figure, folder, stem)
     page = folder / PAGE
-    page.write_text("\n".join(_page(profile, insight, tuple(drawn))), encoding="utf-8")
+    write(page, "\n".join(_page(profile, insight, tuple(drawn))))
     return page
 
 

@@ -26,12 +26,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DOTS_PER_INCH = 144
 
 
-class DrawingError(DlfusionError):
-    """Figures cannot be drawn here."""
-
-
 _TEXT = "#333333"
 _GRID = "#dddddd"
+
+
+class DrawingError(DlfusionError):
+    """Figures cannot be drawn here, or not be written there."""
 
 
 def require_matplotlib() -> None:
@@ -96,16 +96,31 @@ def _channels(colour: str) -> tuple[int, int, int]:
 
 
 def save(drawn: "Figure", folder: Path, stem: str) -> tuple[Path, Path]:
-    """Writes `stem`.png and `stem`.svg into an existing folder; equal figures give equal bytes.
+    """Writes `stem`.png and `stem`.svg into an existing folder, each whole or not at all; equal figures, equal bytes.
 
     Returns:
         The paths of both.
+
+    Raises:
+        DrawingError: a file cannot be written.
     """
     import matplotlib as mpl
 
     png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
     # Without these settings, files carry the date, the program's version, and random identifiers.
     with mpl.rc_context({"svg.hashsalt": "dlfusion", "svg.fonttype": "path"}):
-        drawn.savefig(png, metadata={"Software": None})
-        drawn.savefig(svg, metadata={"Date": None, "Creator": None})
+        _save_whole(drawn, png, {"Software": None})
+        _save_whole(drawn, svg, {"Date": None, "Creator": None})
     return png, svg
+
+
+def _save_whole(drawn: "Figure", path: Path, metadata: dict[str, str | None]) -> None:
+    """Write beside the file and put it in place when it is complete: an interruption leaves the old one."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        drawn.savefig(part, format=path.suffix[1:], metadata=metadata)
+        part.replace(path)
+    except OSError as error:
+        raise DrawingError(f"cannot write the figure {path}: {error.strerror}; name another folder") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dlfusion.report.claims import LEAST_SEARCH_FACTOR, PUBLISHED, claim_table, claims, explanation
-from dlfusion.report.strategies import Comparison, csv_text, duration, strategy_table, whole_number
+from dlfusion.report.claims import LEAST_SEARCH_FACTOR, PUBLISHED, PUBLISHED_TARGET, claim_table, claims, explanation
+from dlfusion.report.strategies import ORACLE, Comparison, csv_text, duration, file_name, strategy_table, whole_number
 from dlfusion.report.strategy_figures import draw_search_times, draw_speed_ups, draw_strips
 from dlfusion.report.table import Column, Table, markdown
 from dlfusion.report.units import percent
@@ -171,21 +171,19 @@ def _section(part: TargetPart, folder: Path, files: list[Path]) -> Iterator[str]
     stem = comparison.stem
     yield from (f"## {comparison.target} ({word})", "")
     yield from (f"### Speed-up ({word})", "")
-    band = PUBLISHED if comparison.simulated else None
-    files += draw_speed_ups(comparison, folder, f"{stem}-speed-ups", band)
-    yield from (_picture(f"Speed-up over the baseline ({word})", f"{stem}-speed-ups"), "")
+    band = PUBLISHED if comparison.target == PUBLISHED_TARGET else None
+    drawn = draw_speed_ups(comparison, folder, f"{stem}-speed-ups", band)
+    yield from _pictures(f"Speed-up over the baseline ({word})", drawn, files)
     yield from _bullets(explanation(comparison))
     yield from ("", f"### What was to be shown ({word})", "", markdown(claim_table(claims(comparison))))
     yield from (f"### All strategies ({word})", "", markdown(strategy_table(comparison)))
     yield from (f"### Search time against the oracle's ({word} target)", "")
-    files += draw_search_times(comparison, folder, f"{stem}-search")
-    yield from (_picture("Search times", f"{stem}-search"), "")
+    yield from _pictures("Search times", draw_search_times(comparison, folder, f"{stem}-search"), files)
     yield from _bullets(_search_sentences(comparison))
     yield from ("", f"### Where each strategy cut, and the cores of each block ({word})", "")
     for model in comparison.models:
-        name = f"{stem}-blocks-{_safe(model.model)}"
-        files += draw_strips(comparison, model, folder, name)
-        yield from (_picture(f"Blocks and cores of {model.model} ({word})", name), "")
+        strips = draw_strips(comparison, model, folder, f"{stem}-blocks-{file_name(model.model)}")
+        yield from _pictures(f"Blocks and cores of {model.model} ({word})", strips, files)
     if part.accuracy:
         yield from (f"### Predicted against {word} times", "", markdown(accuracy_table(part)))
     if part.sensitivity is not None:
@@ -227,6 +225,11 @@ def _search_sentences(comparison: Comparison) -> Iterator[str]:
         )
     if any(model.oracle is not None for model in comparison.models):
         yield f"The oracle measures every legal block but for what its reduction leaves out. {' '.join(REDUCTION)}"
+    if any((result := model.find(ORACLE)) is not None and result.reused for model in comparison.models):
+        yield (
+            "What the database held already, from other strategies, models or runs, the oracle did not measure again: "
+            "its times are lower bounds."
+        )
     for model in comparison.models:
         ours = model.find("dlfusion")
         if ours is None or model.oracle is None:
@@ -252,17 +255,17 @@ def _speed_and_regret(speed: float, regret: float | None) -> str:
     return f"{speed:.2f}x" + ("" if regret is None else f" ({percent(regret)})")
 
 
-def _picture(words: str, stem: str) -> str:
-    return f"![{words}]({stem}.png)"
+def _pictures(words: str, drawn: tuple[Path, ...], files: list[Path]) -> Iterator[str]:
+    """The lines that show what was drawn, which is added to the files."""
+    files += drawn
+    for path in drawn:
+        if path.suffix == ".png":
+            yield from (f"![{words}]({path.name})", "")
 
 
 def _bullets(sentences: Iterator[str]) -> Iterator[str]:
     for sentence in sentences:
         yield f"* {sentence}"
-
-
-def _safe(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
 
 
 def _html(page: str) -> str:

@@ -20,8 +20,8 @@ ORACLE = "oracle"
 UNFUSED = ("baseline", "all-cores", "layer-cores")
 """Strategies that leave every layer alone."""
 
-GLOBAL_CORES = ("baseline", "all-cores")
-"""Strategies that leave every layer alone and give all layers the same number of cores."""
+GLOBAL_CORES = ("baseline", "all-cores", "fuse-all", "fixed-block")
+"""Strategies that give all blocks the same number of cores, or fewer where a block cannot use so many."""
 
 SCHEMA_VERSION = 1
 
@@ -104,9 +104,9 @@ class StrategyResult:
 class OracleStatistics:
     """What the reduced brute force did.
 
-    `longest` is the most layers of a block that it tried. `measurements` are the distinct blocks whose time it used;
-    `brute_force` the plans that full brute force would time: all covers of the network by legal blocks times all
-    choices for each. `seconds` is the search's time.
+    `longest` is the most layers of a block that it tried. `measurements` are the distinct blocks that were timed for
+    it, now or before; `brute_force` the plans that full brute force would time: all covers of the network by legal
+    blocks times all choices for each. `seconds` is the search's time.
     """
 
     longest: int
@@ -125,8 +125,10 @@ class ModelComparison:
     oracle: OracleStatistics | None = None
 
     def find(self, strategy: str) -> StrategyResult | None:
-        """The result of a strategy; `fixed-block` also finds `fixed-block:3`."""
-        return next((result for result in self.results if result.strategy.partition(":")[0] == strategy), None)
+        """The result of a strategy; without one of just that name, `fixed-block` also finds `fixed-block:3`."""
+        by_base = {base_name(result.strategy): result for result in reversed(self.results)}
+        by_name = {result.strategy: result for result in self.results}
+        return (by_base | by_name).get(strategy)
 
     def ratio(self, over: StrategyResult, under: StrategyResult) -> Ratio:
         """The latency of `over` in units of that of `under`."""
@@ -191,8 +193,7 @@ class Comparison:
     @property
     def stem(self) -> str:
         """The name of files about this comparison, without an ending."""
-        safe = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in self.target)
-        return f"strategies-{safe}-{'simulated' if self.simulated else 'measured'}"
+        return f"strategies-{file_name(self.target)}-{'simulated' if self.simulated else 'measured'}"
 
     def document(self) -> dict[str, Any]:
         """The comparison as JSON can hold it, plans and samples included; units are in the names."""
@@ -204,6 +205,16 @@ class Comparison:
                 for name, ratio in (("speed_up", model.speed_up(result)), ("regret", model.regret(result))):
                     entry[name] = None if ratio is None else asdict(ratio)
         return document
+
+
+def base_name(strategy: str) -> str:
+    """A strategy's name without its argument: `fixed-block` of `fixed-block:3`."""
+    return strategy.partition(":")[0]
+
+
+def file_name(name: str) -> str:
+    """A name as a part of a file's name: whatever could mean something to a file system becomes a hyphen."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name)
 
 
 def choices(plan: Plan) -> tuple[Block, ...]:
@@ -224,7 +235,7 @@ def strategy_table(comparison: Comparison) -> Table:
         Column("regret"),
         Column("blocks"),
         Column("search"),
-        Column("measured"),
+        Column(how),
         Column("reused"),
     )
     rows = tuple(_row(model, result) for model in comparison.models for result in model.results)

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlfusion.report.plots import SERIES_COLOURS, core_colours, figure, headline, save, tidy
-from dlfusion.report.strategies import BASELINE, ORACLE, Comparison, ModelComparison, StrategyResult, duration
+from dlfusion.report.strategies import (
+    BASELINE,
+    ORACLE,
+    Comparison,
+    ModelComparison,
+    StrategyResult,
+    base_name,
+    duration,
+)
 from dlfusion.report.units import milliseconds
 
 if TYPE_CHECKING:
@@ -14,6 +22,9 @@ if TYPE_CHECKING:
 _BAR_GROUP = 0.84
 """Width of all bars of one model, where the next model stands 1.0 further right."""
 
+_SEARCHING = ("dlfusion", "fixed-block", "dp", "tuned", ORACLE)
+"""Strategies whose search times are drawn."""
+
 _STRIP_HEIGHT = 0.72
 _DIGIT_SHARE = 0.008
 """A digit's share of the picture's width: blocks that are narrower than their number of cores go without it."""
@@ -21,16 +32,18 @@ _DIGIT_SHARE = 0.008
 
 def draw_speed_ups(
     comparison: Comparison, folder: Path, stem: str, published: tuple[float, float] | None = None
-) -> tuple[Path, Path]:
+) -> tuple[Path, ...]:
     """Bars of every strategy's speed-up over the baseline, model by model; a band shows a published range.
 
     Returns:
-        The paths of the PNG and of the SVG file.
+        The paths of the PNG and of the SVG file; nothing is drawn where a model has no baseline.
 
     Raises:
         DrawingError: matplotlib is not installed.
     """
-    names = _strategies(comparison, without=BASELINE)
+    if not all(model.find(BASELINE) for model in comparison.models):
+        return ()
+    names = _strategies(comparison)
     drawn = figure(max(6.0, 1.6 + 0.22 * len(names) * len(comparison.models)), 4.2)
     axes = drawn.add_subplot()
     if published is not None:
@@ -55,19 +68,22 @@ def draw_speed_ups(
     return save(drawn, folder, stem)
 
 
-def draw_search_times(comparison: Comparison, folder: Path, stem: str) -> tuple[Path, Path]:
+def draw_search_times(comparison: Comparison, folder: Path, stem: str) -> tuple[Path, ...]:
     """Bars, on a logarithmic scale, of how long each strategy searched; below, the oracle's time over `dlfusion`'s.
 
     Returns:
-        The paths of the PNG and of the SVG file.
+        The paths of the PNG and of the SVG file; nothing is drawn where no strategy searches.
 
     Raises:
         DrawingError: matplotlib is not installed.
     """
-    names = [name for name in ("dlfusion", "fixed-block", "dp", "tuned", ORACLE) if _has(comparison, name)]
+    names = [name for name in _strategies(comparison) if base_name(name) in _SEARCHING]
+    if not names:
+        return ()
+    names.sort(key=lambda name: _SEARCHING.index(base_name(name)))
     drawn = figure(max(6.0, 1.6 + 0.3 * len(names) * len(comparison.models)), 3.8)
     axes = drawn.add_subplot()
-    width = _BAR_GROUP / max(len(names), 1)
+    width = _BAR_GROUP / len(names)
     for place, name in enumerate(names):
         found = [(at, result) for at, model in enumerate(comparison.models) if (result := model.find(name))]
         left = [at - _BAR_GROUP / 2 + (place + 0.5) * width for at, _ in found]
@@ -154,19 +170,15 @@ def _small(horizontal: str, vertical: str) -> dict[str, Any]:
     return {"fontsize": 7, "ha": horizontal, "va": vertical, "color": "#333333"}
 
 
-def _strategies(comparison: Comparison, without: str) -> list[str]:
-    """All strategies of the comparison by their base names, in order."""
-    names = dict.fromkeys(result.strategy.partition(":")[0] for model in comparison.models for result in model.results)
-    return [name for name in names if name != without] or [without]
+def _strategies(comparison: Comparison) -> list[str]:
+    """All strategies of the comparison in order, without the baseline unless it is alone."""
+    names = dict.fromkeys(result.strategy for model in comparison.models for result in model.results)
+    return [name for name in names if name != BASELINE] or [BASELINE]
 
 
 def _colour(comparison: Comparison, strategy: str) -> str:
     """The strategy's colour, the same in all pictures of a comparison."""
-    return SERIES_COLOURS[_strategies(comparison, without=BASELINE).index(strategy) % len(SERIES_COLOURS)]
-
-
-def _has(comparison: Comparison, strategy: str) -> bool:
-    return any(model.find(strategy) for model in comparison.models)
+    return SERIES_COLOURS[_strategies(comparison).index(strategy) % len(SERIES_COLOURS)]
 
 
 def _with_factor(model: ModelComparison) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from dlfusion.report.strategies import Comparison, csv_text, strategy_table
+from dlfusion.report.strategies import Comparison, csv_text, file_name, strategy_table
 from dlfusion.report.strategy_figures import draw_search_times, draw_speed_ups, draw_strips
 from dlfusion.report.table import markdown
 
@@ -24,14 +24,15 @@ def write_comparison(comparison: Comparison, folder: Path, write: Callable[[Path
         DrawingError: matplotlib is not installed.
     """
     stem = comparison.stem
-    pictures = [draw_speed_ups(comparison, folder, f"{stem}-speed-ups")]
-    pictures.append(draw_search_times(comparison, folder, f"{stem}-search"))
+    files = [
+        *draw_speed_ups(comparison, folder, f"{stem}-speed-ups"),
+        *draw_search_times(comparison, folder, f"{stem}-search"),
+    ]
     for model in comparison.models:
-        name = "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in model.model)
-        pictures.append(draw_strips(comparison, model, folder, f"{stem}-blocks-{name}"))
-    shown = [f"![{png.stem}]({png.name})" for png, _ in pictures]
+        files += draw_strips(comparison, model, folder, f"{stem}-blocks-{file_name(model.model)}")
+    shown = [f"![{path.stem}]({path.name})" for path in files if path.suffix == ".png"]
     page = "\n\n".join((f"# {comparison.title}", markdown(strategy_table(comparison)).rstrip("\n"), *shown)) + "\n"
     texts = {"md": page, "csv": csv_text(comparison), "json": json.dumps(comparison.document(), indent=1) + "\n"}
     for ending, text in texts.items():
         write(folder / f"{stem}.{ending}", text)
-    return (*(folder / f"{stem}.{ending}" for ending in texts), *(path for pair in pictures for path in pair))
+    return (*(folder / f"{stem}.{ending}" for ending in texts), *files)

@@ -38,6 +38,13 @@ def steps(flow: Flow, cores: int, partition: Partition = Partition.ROWS) -> tupl
     return (*(1 << power for power in range((band - 1).bit_length())), flow.reference_height)
 
 
+def moved(block: Block, first: int) -> Block:
+    """The same choices for an equal range of layers that begins at layer `first`."""
+    offset = first - block.first
+    algorithms = tuple((index + offset, name) for index, name in block.algorithms)
+    return replace(block, first=first, last=block.last + offset, algorithms=algorithms)
+
+
 def single(problem: Problem, index: int, cores: int, reason: str, predictions: Predictions | None = None) -> Block:
     """Layer `index` alone on up to `cores` cores.
 

@@ -7,14 +7,14 @@ from itertools import pairwise
 from dlfusion.plans.plan import Block, Partition
 from dlfusion.plans.schedule import block_flow
 from dlfusion.plans.structure import structure
-from dlfusion.search.blocks import step_rows
+from dlfusion.search.blocks import moved, step_rows
 from dlfusion.search.candidates import can_be_block, candidates
 from dlfusion.search.dynamic import Option
 from dlfusion.search.problem import Problem
 
 REDUCTION = (
     "Blocks have at most a stated number of layers.",
-    "Core counts are the powers of two, and the largest.",
+    "Of more than eight core counts, only the powers of two and the largest are tried.",
     "With caches, a layer alone runs in one step, and only several cores share its channels.",
     "With caches, a longer block runs in one step, or in steps of half, once or twice what `blocks.step_rows` says.",
 )
@@ -46,7 +46,7 @@ class Choices:
         if digest not in self._known:
             found = candidates(self._problem, first, last)
             self._known[digest] = tuple(block for block in found if _is_kept(self._problem, block))
-        return tuple(_moved(block, first) for block in self._known[digest])
+        return tuple(moved(block, first) for block in self._known[digest])
 
 
 def few_core_counts(problem: Problem) -> tuple[int, ...]:
@@ -71,14 +71,7 @@ def _is_kept(problem: Problem, block: Block) -> bool:
     return rule <= 2 * block.step_rows and block.step_rows <= 2 * rule
 
 
-def _moved(block: Block, first: int) -> Block:
-    """The same choices for an equal range that begins at layer `first`."""
-    offset = first - block.first
-    algorithms = tuple((index + offset, name) for index, name in block.algorithms)
-    return replace(block, first=first, last=block.last + offset, algorithms=algorithms)
-
-
-def brute_force_count(problem: Problem, longest: int | None = None) -> int:
+def brute_force_count(problem: Problem) -> int:
     """How many plans full brute force would measure: all covers of the layers x all candidates of every block.
 
     Exact. The covers that end with a given last block are those of the layers before it, times the block's candidates.
@@ -87,8 +80,7 @@ def brute_force_count(problem: Problem, longest: int | None = None) -> int:
     known: dict[str, int] = {}
     covers = [1, *[0] * len(network.layers)]
     for first in range(len(network.layers)):
-        end = len(network.layers) if longest is None else min(len(network.layers), first + longest)
-        for last in range(first, end):
+        for last in range(first, len(network.layers)):
             if not can_be_block(problem, first, last):
                 break
             digest = structure(network, Block(first, last, 1))

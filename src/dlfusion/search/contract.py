@@ -53,7 +53,7 @@ def check_strategy(strategy: Strategy | MeasuringStrategy, chooses: bool = True)
         where = f"on the network {problem.network.graph.name} and the machine {problem.machine.name}"
         plans = [_made(strategy, problem, where)]
         _require(_made(strategy, problem, where) == plans[0], f"another plan when asked again {where}")
-        if not hasattr(strategy, "plan"):
+        if hasattr(strategy, "search"):
             plans.append(_made(strategy, problem, where, ANSWERS))
             plans.append(_made(strategy, problem, where, 0))
         for plan in plans:
@@ -81,7 +81,7 @@ def _require(kept: bool, fault: str) -> None:
 
 def _made(strategy: Strategy | MeasuringStrategy, problem: Problem, where: str, answers: int | None = None) -> Plan:
     """The strategy's plan; one that measures gets `answers` answers (None: all that it asks for)."""
-    if hasattr(strategy, "plan"):
+    if not hasattr(strategy, "search"):
         return strategy.plan(problem)
     search = strategy.search(problem)
     answered, refused = 0, 0

@@ -61,8 +61,9 @@ class Corrected:
         self._alone_scale: dict[int, float] = {}
         self._signatures = layer_signatures(problem.network)
         self._last_reader = known.last_reader.tolist()
+        self._images = known.images
         self._exact: dict[Hashable, float] = {}
-        self._checked: set[Choice] = set()
+        self._checked: dict[tuple[int, int], dict[Choice, float]] = {}
 
     def block(self, choice: Choice, reason: str = "") -> Block:
         """The choice as a block of a plan."""
@@ -70,7 +71,7 @@ class Corrected:
         cores = self.counts[choice.cores]
         ratio = float(self.tables.tallest[choice.last, choice.depth])
         step = self.tables.steps[choice.step]
-        whole = step == 0 or (choice.partition == 0 and step * cores >= height) or step >= height
+        whole = step == 0 or (choice.partition == 0 and step * cores >= self._images * height) or step >= height
         rows = max(1, round((height if whole else step) * ratio))
         return Block(choice.first, choice.last, cores, PARTITIONS[choice.partition], rows, reason=reason)
 
@@ -100,24 +101,25 @@ class Corrected:
     def check(self, choice: Choice) -> bool:
         """Correct the choice's prediction by the exact row arithmetic and the cost model; False if it is illegal.
 
-        The other ways to cut the range are scaled alike: what closed forms miss, they miss in all of them.
+        The ways to cut the range that were not checked are scaled alike: what closed forms miss, they miss in all.
         """
-        if choice in self._checked:
-            return bool(np.isfinite(self.seconds[choice.entry]))
-        self._checked.add(choice)
-        exact = self._evaluate(choice)
+        checked = self._checked.setdefault((choice.last, choice.depth), {})
+        if choice in checked:
+            return bool(np.isfinite(checked[choice]))
+        exact = checked[choice] = self._evaluate(choice)
         if np.isfinite(exact):
             ratio = exact / float(self.seconds[choice.entry])
             if choice.depth == 0:
                 self._alone_scale[choice.last] = self._alone_scale.get(choice.last, 1.0) * ratio
                 self.least_alone_ratio = min(self.least_alone_ratio, self._alone_scale[choice.last])
             self.seconds[choice.last, choice.depth] *= ratio
-        self.seconds[choice.entry] = exact
+        for known, seconds in checked.items():
+            self.seconds[known.entry] = seconds
         return bool(np.isfinite(exact))
 
     def is_checked(self, choice: Choice) -> bool:
         """Whether the choice's prediction is the cost model's."""
-        return choice in self._checked
+        return choice in self._checked.get((choice.last, choice.depth), {})
 
     def can_check(self, choice: Choice) -> bool:
         """Whether the budget, or an evaluation of an equal block, allows to check the choice."""
@@ -145,10 +147,10 @@ class Corrected:
 
     def drop_unchecked(self) -> None:
         """Leave fused blocks only where they are known to be legal; layers alone always are."""
-        kept = [(choice.entry, self.seconds[choice.entry]) for choice in self._checked]
         self.seconds[:, 1:] = np.inf
-        for entry, seconds in kept:
-            self.seconds[entry] = seconds
+        for checked in self._checked.values():
+            for choice, seconds in checked.items():
+                self.seconds[choice.entry] = seconds
 
 
 def predict(problem: Problem, block: Block) -> float:

@@ -17,6 +17,7 @@ from dlfusion.cost import terms as parts
 from dlfusion.cost.layer_numbers import KINDS, LayerNumbers
 from dlfusion.cost.profile import CostFit
 from dlfusion.errors import PlanError
+from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
@@ -160,13 +161,13 @@ class Pace:
         features = [layer.features for layer in self.network.layers]
         share = np.array([self._channel_share(index, cores) for index in range(count)])[:, None, :, None]
         passes = known.images * np.ceil(heights / step) * np.ones_like(counts)
-        scale = self.machine.element_bytes / 4
+        scale = self.machine.element_bytes / FLOAT_BYTES
         inputs = np.array([f.input_bytes for f in features], np.float64)[:, None, None, None] * scale
         outputs = np.array([f.output_bytes for f in features], np.float64)[:, None, None, None] * scale / counts
         weights = known.weight_bytes[:, None, None, None]
         columns = np.ones((1, 1, 1, 1))
         if self.machine.buffer_is_memory:
-            held = 2 * (inputs + outputs) * known.images / passes
+            held = 2 * (inputs + outputs) / passes
             columns = np.maximum(np.ceil(held / self.machine.buffer_bytes), 1)
         slices = self._slices(weights / counts)
         seconds = self.seconds(

@@ -1,10 +1,10 @@
 """The predicted best block of every range of layers."""
 
-from dataclasses import replace
 from functools import cached_property
 
 from dlfusion.plans.plan import Block
 from dlfusion.plans.structure import structure
+from dlfusion.search.blocks import moved
 from dlfusion.search.candidates import can_be_block, cuts
 from dlfusion.search.dynamic import Option
 from dlfusion.search.problem import Problem
@@ -48,16 +48,9 @@ class RangeTable:
         if digest not in self._known:
             self._known[digest] = self._cheapest(first, last)
         known = self._known[digest]
-        return None if known is None else (known[0], _moved(known[1], first))
+        return None if known is None else (known[0], moved(known[1], first))
 
     def _cheapest(self, first: int, last: int) -> Option | None:
         network, cost = self._problem.network, self._problem.cost
         options = ((cost.block(network, cut).seconds, cut.block) for cut in cuts(self._problem, first, last))
         return min(options, key=lambda option: option[0], default=None)
-
-
-def _moved(block: Block, first: int) -> Block:
-    """The same choices for an equal range that begins at layer `first`."""
-    offset = first - block.first
-    algorithms = tuple((index + offset, name) for index, name in block.algorithms)
-    return replace(block, first=first, last=block.last + offset, algorithms=algorithms)

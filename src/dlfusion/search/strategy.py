@@ -2,14 +2,16 @@
 
 import pkgutil
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from typing import Protocol, cast
 
-from dlfusion.errors import PlanError
+from dlfusion.errors import DlfusionError, PlanError
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.search import strategies
 from dlfusion.search.problem import Problem
@@ -66,6 +68,9 @@ class MeasuringStrategy(Protocol):
         ...
 
 
+_MOST_DIGITS = 9
+
+
 def strategy_names() -> tuple[str, ...]:
     """The names of all strategies, in alphabetical order."""
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(strategies.__path__)))
@@ -104,25 +109,80 @@ def _from_file(path: Path, argument: str | None) -> Strategy | MeasuringStrategy
         raise PlanError(f"The file {path} cannot be loaded as a Python module; rename it.")
     module = module_from_spec(specification)
     sys.modules[specification.name] = module  # dataclasses look their module up
-    try:
+    with _faults_of(path, "when it is loaded"):
         specification.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[specification.name]
-        raise PlanError(f"The strategy file {path} fails when it is loaded: {_named(error)}. Correct it.") from error
     create = getattr(module, "create", None)
     if not callable(create):
         raise PlanError(f"The strategy file {path} has no `create(argument)` that returns a strategy; add it.")
-    try:
+    with _faults_of(path, "in `create`"):
         made = create(argument)
-    except PlanError:
+    checked = _checked(made, f"What `create` of the strategy file {path} returned, {made!r},")
+    if hasattr(checked, "search"):
+        return _MeasuringOfFile(path, cast(MeasuringStrategy, checked))
+    return _StrategyOfFile(path, checked)
+
+
+@dataclass(frozen=True, slots=True)
+class _StrategyOfFile:
+    """A strategy from a user's file: its faults are the file's, named, and no bugs of this program."""
+
+    path: Path
+    made: Strategy
+
+    def plan(self, problem: Problem) -> Plan:
+        """The plan that it makes."""
+        with _faults_of(self.path, "in `plan`"):
+            return _expected(self.path, self.made.plan(problem))
+
+
+@dataclass(frozen=True, slots=True)
+class _MeasuringOfFile:
+    """The same for a strategy that measures."""
+
+    path: Path
+    made: MeasuringStrategy
+
+    @property
+    def default_budget_seconds(self) -> float | None:
+        """That of the strategy."""
+        return self.made.default_budget_seconds
+
+    def search(self, problem: Problem) -> Search:
+        """Its requests and its plan."""
+        answer: tuple[float, ...] | None = None
+        with _faults_of(self.path, "in `search`"), closing(self.made.search(problem)) as search:
+            while True:
+                try:
+                    request = search.send(answer)
+                except StopIteration as end:
+                    return _expected(self.path, end.value)
+                if not isinstance(request, TimeBlocks | TimePlans):
+                    raise PlanError(
+                        f"The strategy file {self.path} asks for {request!r}; it may yield `TimeBlocks` or `TimePlans`."
+                    )
+                answer = yield request
+
+
+def _expected(path: Path, made: object) -> Plan:
+    if not isinstance(made, Plan):
+        raise PlanError(
+            f"The strategy file {path} returns {made!r} for a plan; `problem.plan(name, blocks)` makes one."
+        )
+    return made
+
+
+@contextmanager
+def _faults_of(path: Path, where: str) -> Iterator[None]:
+    """Exceptions of a user's file become errors that name the file and, where it is known, the line."""
+    try:
+        yield
+    except DlfusionError:
         raise
     except Exception as error:
-        raise PlanError(f"`create` of the strategy file {path} fails: {_named(error)}. Correct it.") from error
-    return _checked(made, f"What `create` of the strategy file {path} returned, {made!r},")
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = f", line {lines[-1]}" if lines else ""
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PlanError(f"The strategy file {path} fails {where}{line}: {what}. Correct it.") from error
 
 
 def _checked(made: object, what: str) -> Strategy | MeasuringStrategy:
@@ -132,7 +192,23 @@ def _checked(made: object, what: str) -> Strategy | MeasuringStrategy:
             f"{what} is no strategy: it needs a method `plan(problem)` that returns a plan, or `search(problem)` that "
             "asks for measurements."
         )
+    if hasattr(made, "search") and not hasattr(made, "default_budget_seconds"):
+        raise PlanError(
+            f"{what} measures, but has no `default_budget_seconds`: how long it may measure unless the user says "
+            "otherwise, None for as long as it takes."
+        )
     return cast(Strategy | MeasuringStrategy, made)
+
+
+def layer_count(name: str, argument: str, meaning: str, example: int) -> int:
+    """The number of layers that a strategy's argument states: `meaning` says of what, `example` shows one.
+
+    Raises:
+        PlanError: the argument is no positive whole number.
+    """
+    if not argument.isdecimal() or len(argument) > _MOST_DIGITS or int(argument) < 1:
+        raise PlanError(f"`{name}:{argument[:40]}` needs {meaning}, 1 or more, as `{name}:{example}`.")
+    return int(argument)
 
 
 def refuse_argument(name: str, argument: str | None) -> None:

@@ -15,7 +15,9 @@ HIDDEN = "hidden"
 
 BUFFER = "buffer limit"
 WHOLE_INPUT = "whole input"
-"""Decided where merging is impossible: too little on-chip memory, or a layer that must stand alone."""
+CORE_COUNTS = "core counts"
+"""Decided where merging is impossible: too little on-chip memory, a layer that must stand alone, or only core counts
+that are larger than the rows of the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,9 @@ def _obstacle(problem: Problem, first: int, last: int) -> tuple[str, str]:
     streams = all(
         node.operator.streams for index in range(first, last + 1) for node in problem.network.layers[index].nodes
     )
-    return (BUFFER if streams else WHOLE_INPUT), "; ".join(fewest)
+    if not streams:
+        return WHOLE_INPUT, "; ".join(fewest)
+    return (BUFFER if counts[0] <= rows else CORE_COUNTS), "; ".join(fewest)
 
 
 def _block(costs: _Costs, index: int, block: Block) -> BlockReason:

@@ -4,7 +4,6 @@ The first line says what the file is and its version; each further line is one m
 """
 
 import json
-import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,6 +15,9 @@ FORMAT_VERSION = 1
 """Version of the lines; a reader refuses any other."""
 
 _KIND = "dlfusion measurements"
+_YEAR_10000 = 253_402_300_800.0
+"""In seconds since 1970: no date that can be shown, and no measurement, is longer."""
+
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "machine": str,
     "compiler": str,
@@ -94,4 +96,4 @@ def _record(number: int, fields: dict[str, Any]) -> tuple[Setting, Entry]:
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _YEAR_10000

@@ -244,7 +244,14 @@ class Session:
             for cores in reversed(self._target.machine.core_counts)
             for partition in (Partition.ROWS, Partition.CHANNELS)
         )
-        return next(block for block in choices if not problems(network, block, self._limits))
+        found = next((block for block in choices if not problems(network, block, self._limits)), None)
+        if found is None:
+            counts = ", ".join(map(str, self._target.machine.core_counts))
+            raise PlanError(
+                f"layer {index} ({network.layers[index].name}) cannot be cut over any of the core counts {counts}, so "
+                "no plan that holds it can be measured; allow a smaller count"
+            )
+        return found
 
     # --- what was measured ---------------------------------------------------------------------------------------
 

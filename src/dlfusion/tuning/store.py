@@ -268,8 +268,8 @@ class Store:
     def _transaction(self) -> Iterator[None]:
         """Everything inside happens or nothing; other writers wait meanwhile."""
         with self._failures():
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:

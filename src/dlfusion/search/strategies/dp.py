@@ -3,13 +3,12 @@
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from dlfusion.errors import PlanError
 from dlfusion.plans.legality import problems
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.search.dynamic import best_cover
 from dlfusion.search.problem import Problem
 from dlfusion.search.ranges import RangeTable
-from dlfusion.search.strategy import Strategy
+from dlfusion.search.strategy import Strategy, layer_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,4 @@ def create(argument: str | None) -> Strategy:
     Raises:
         PlanError: the argument is no positive whole number.
     """
-    if argument is None:
-        return Dp()
-    if not argument.isdecimal() or int(argument) < 1:
-        raise PlanError(f"`dp:{argument}` needs the most layers to a block, 1 or more, as `dp:12`.")
-    return Dp(int(argument))
+    return Dp(None if argument is None else layer_count("dp", argument, "the most layers to a block", 12))

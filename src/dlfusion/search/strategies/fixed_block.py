@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from dlfusion.errors import PlanError
 from dlfusion.plans.plan import Plan
 from dlfusion.search.blocks import fused, runs
 from dlfusion.search.prediction import Predictions
 from dlfusion.search.problem import Problem
-from dlfusion.search.strategy import Strategy
+from dlfusion.search.strategy import Strategy, layer_count
 
 LONGEST = 8
 """Block lengths that are tried if none is given: 1 (no fusion) up to this."""
@@ -39,10 +38,4 @@ def create(argument: str | None) -> Strategy:
     Raises:
         PlanError: the argument is no positive whole number.
     """
-    if argument is None:
-        return FixedBlock()
-    if not argument.isdecimal() or int(argument) < 1:
-        raise PlanError(
-            f"`fixed-block:{argument}` needs a number of layers per block of 1 or more, as `fixed-block:3`."
-        )
-    return FixedBlock(int(argument))
+    return FixedBlock(None if argument is None else layer_count("fixed-block", argument, "the layers of a block", 3))

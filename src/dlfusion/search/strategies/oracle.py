@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dlfusion.errors import PlanError
 from dlfusion.search.choices import Choices, with_reasons
 from dlfusion.search.dynamic import Option, best_cover
 from dlfusion.search.prediction import Predictions
 from dlfusion.search.problem import Problem
-from dlfusion.search.strategy import MeasuringStrategy, Search, TimeBlocks
+from dlfusion.search.strategy import MeasuringStrategy, Search, TimeBlocks, layer_count
 
 DEFAULT_LONGEST = 8
 """The most layers to a block unless the name says another number."""
@@ -28,12 +27,12 @@ class Oracle:
     def search(self, problem: Problem) -> Search:
         """Asks for all blocks, short ones first; no cover by these blocks has a smaller sum of measured times.
 
-        If the budget is spent before, the blocks that were measured by then count; if it is not even enough for every
-        layer alone, predicted times decide.
+        If the budget is spent before, the lengths that were measured in full by then count; if it is not even enough
+        for every layer alone, predicted times decide.
         """
         choices = Choices(problem, self.longest)
         best: dict[tuple[int, int], Option] = {}
-        for length in range(1, self.longest + 1):
+        for length in range(1, min(self.longest, len(problem.network.layers)) + 1):
             blocks = tuple(block for place in choices.ranges(length) for block in choices.of(*place))
             if not blocks:
                 continue
@@ -66,8 +65,4 @@ def create(argument: str | None) -> MeasuringStrategy:
     Raises:
         PlanError: the argument is no positive whole number.
     """
-    if argument is None:
-        return Oracle()
-    if not argument.isdecimal() or int(argument) < 1:
-        raise PlanError(f"`oracle:{argument}` needs the most layers to a block, 1 or more, as `oracle:6`.")
-    return Oracle(int(argument))
+    return Oracle() if argument is None else Oracle(layer_count("oracle", argument, "the most layers to a block", 6))
