@@ -115,9 +115,13 @@ def test_line_buffers_that_leave_the_cache_cost_transfers() -> None:
 
 
 def test_an_unknown_machine_has_the_stated_rates(network: Network) -> None:
-    unknown = Analytic(Cpu("unknown", 1))
-    assert seconds(network, Block(0, 0, 1, step_rows=64), Cpu("unknown", 1)) > 0
-    assert all(line.endswith(".") for line in unknown.assumptions)
+    unknown = Cpu("unknown", 2)
+    stated = Cpu("stated", 2, (), None, 1 << 20, 16 << 20, 100e9, 80e9, 25e9)
+    wide = describe(chain([(64, 3, 1)] * 3, height=256, channels=64).build())  # beyond both caches
+    for model, block in ((network, Block(0, 0, 2, step_rows=64)), (wide, Block(0, 2, 2, step_rows=64))):
+        assert terms(model, block, unknown) == terms(model, block, stated)
+    rates = next(line for line in Analytic(unknown).assumptions if line.startswith("A rate"))
+    assert "100 GFLOP/s, 80 GB/s from L3, 25 GB/s memory" in rates
 
 
 def test_parts_have_names_that_models_share_and_none_is_zero(heavy: Network) -> None:

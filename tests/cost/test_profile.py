@@ -9,6 +9,7 @@ import pytest
 
 from dlfusion.cost.profile import CoreRule, CostFit, Fit, Profile, Sample, shipped_profiles
 from dlfusion.errors import PlanError
+from dlfusion.machine import machine_files
 
 SAMPLE = Sample(
     "convolution 3x3 64>128 @56x56",
@@ -80,6 +81,7 @@ def _change(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         (_change("colour", 1), "unknown colour; the fields are target"),
         (_change("simulated", "no"), 'simulated: expected a value of type bool, found "no"'),
         (_change("critical_operations", float("inf")), "not a finite number"),
+        (_change("critical_operations", 10**400), "not a finite number"),
         (_change("cost/overlap", 1.5), "overlap must lie between 0 and 1"),
         (_change("cost/factors/0", ["launch", -1.0]), "factors must not be negative"),
         (_change("cost/factors/0", ["launch"]), r"cost: factors\[0\]: expected an array of 2 entries"),
@@ -137,5 +139,6 @@ def test_the_rule_keeps_to_allowed_counts() -> None:
 
 
 def test_shipped_profiles_are_read_without_complaint() -> None:
+    assert {"cpu", *machine_files()} <= set(shipped_profiles())
     for name, path in shipped_profiles().items():
         assert Profile.from_json(path.read_text(encoding="utf-8")).target == name

@@ -257,7 +257,7 @@ def test_plans_that_cannot_be_used(tmp_path: Path) -> None:
         dlfusion.compile(network, plan=tmp_path / "bad.json")
     with pytest.raises(PlanError, match="no-such-strategy"):
         dlfusion.compile(network, strategy="no-such-strategy")
-    for cores in (0, -1):
+    for cores in (0, -1, 1 << 20):
         with pytest.raises(PlanError, match="cores are asked for, but cpu runs blocks on 1"):
             dlfusion.compile(network, cores=cores)
 

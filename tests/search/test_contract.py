@@ -91,6 +91,14 @@ def test_a_measuring_strategy_that_stops_in_time_keeps_the_contract() -> None:
     check_strategy(Measuring())
 
 
+def test_a_strategy_that_can_do_both_measures() -> None:
+    class Both(Measuring):
+        def plan(self, problem: Problem) -> Plan:
+            raise NotImplementedError
+
+    check_strategy(Both())
+
+
 def test_a_measuring_strategy_that_goes_on_is_noticed() -> None:
     with pytest.raises(AssertionError, match="5 requests after the budget was spent on the network chain"):
         check_strategy(Measuring(stubborn=True))

@@ -154,24 +154,19 @@ def test_the_largest_band_has_the_most_rows(rows: int, cores: int) -> None:
         assert end - first == max(b - a for a, b in bands)
 
 
+def batch() -> GraphBuilder:
+    """Several images: bands are cut from all of them, steps from one."""
+    return chain([(64, 3, 1), (128, 3, 2), (128, 1, 1), (256, 3, 2), (256, 3, 1)], 56, 64, images=4)
+
+
 @pytest.mark.parametrize("machine", [mlu100(), cpu(4)], ids=["mlu100", "cpu"])
-@pytest.mark.parametrize("build", [resnet_50, mobilenet_v2])
+@pytest.mark.parametrize("build", [resnet_50, mobilenet_v2, batch])
 def test_closed_forms_agree_with_the_analytic_model(machine: Machine, build: Callable[[], GraphBuilder]) -> None:
-    """Of 150 entries drawn at random, most are the model's to a hundredth, and few are illegal."""
+    """Of 150 entries drawn at random, most are the model's to two hundredths, and few are illegal."""
     network = describe(build().build())
     made = problem(network, machine)
-    assert made.profile is not None
-    pace = Pace(machine, network, made.profile.cost)
-    counts = machine.core_counts
-    known = facts(network, machine.element_bytes)
-    tables = tabulate(known, counts, 8, pace.layer_seconds)
-    by_rows = np.where(tables.legal[..., None], pace.rows(known, tables, counts), np.inf)
-    if made.limits.on_chip_bytes is not None:
-        by_rows[:, 1:][tables.held_bytes[:, 1:] > made.limits.on_chip_bytes] = np.inf
-    by_channels = np.full_like(by_rows, np.inf)
-    by_channels[:, :1] = pace.channels(known, counts, tables.steps)
-    predicted = np.stack([by_rows, by_channels], axis=2)
-    choices = Corrected(made, known, tables, counts, predicted, 0)
+    choices = corrected(made, 8)
+    predicted = choices.seconds
     drawn = np.random.default_rng(1).permutation(np.argwhere(np.isfinite(predicted)))[:150]
     entries = [Choice(*(int(i) for i in entry)) for entry in drawn]
     exact = np.array([predict(made, choices.block(entry)) for entry in entries])
@@ -180,6 +175,61 @@ def test_closed_forms_agree_with_the_analytic_model(machine: Machine, build: Cal
     assert legal.mean() > 0.85
     assert np.mean(np.abs(ratios[legal] - 1) < 0.02) > 0.75
     assert np.quantile(np.abs(ratios[legal] - 1), 0.95) < 0.2
+
+
+def test_what_was_checked_stays_what_the_model_says() -> None:
+    """Later checks of the same range scale the entries that were not checked, and only those."""
+    made = problem(describe(mobilenet_v2().build()), mlu100())
+    choices = corrected(made, 4)
+    last, depth = 30, 2
+    cuts = np.argwhere(np.isfinite(choices.seconds[last, depth]))[::2]
+    checked = [Choice(last, depth, *(int(i) for i in cut)) for cut in cuts]
+    assert len(checked) > 5
+    for choice in checked:
+        choices.check(choice)
+    for choice in checked:
+        assert choices.seconds[choice.entry] == pytest.approx(predict(made, choices.block(choice)), rel=1e-9)
+    choices.drop_unchecked()
+    kept = np.argwhere(np.isfinite(choices.seconds[last, depth])).tolist()
+    assert kept == [list(choice.entry[2:]) for choice in checked if np.isfinite(choices.seconds[choice.entry])]
+
+
+@pytest.mark.parametrize("images", [1, 4])
+def test_a_batch_is_cut_into_the_steps_that_were_predicted(images: int) -> None:
+    """Four cores have an image each of four: a step of half an image is not a whole band."""
+    made = problem(describe(chain([(64, 3, 1)] * 2, 16, 64, images).build()), mlu100())
+    choices = corrected(made, 2)
+    four, eight = made.core_counts.index(4), choices.tables.steps.index(8)
+    block = choices.block(Choice(1, 1, 0, four, eight))
+    assert (block.cores, block.step_rows) == (4, 16 if images == 1 else 8)
+
+
+def test_columns_of_a_batch_are_those_of_one_image() -> None:
+    """Steps go through one image at a time, so that the buffer needs no more for several."""
+    small = replace(mlu100(), buffer_bytes=64 << 10)
+    seconds = []
+    for images in (1, 4):
+        made = problem(describe(chain([(64, 3, 1)], 56, 64, images).build()), small)
+        choice = Choice(0, 0, 1, made.core_counts.index(4), 0)
+        choices = corrected(made, 1)
+        assert choices.seconds[choice.entry] == pytest.approx(predict(made, choices.block(choice)), rel=0.05)
+        seconds.append(float(choices.seconds[choice.entry]))
+    assert seconds[1] < 4 * seconds[0]
+
+
+def corrected(made: Problem, longest: int) -> Corrected:
+    """The closed forms of a problem, nothing checked yet."""
+    assert made.profile is not None
+    pace = Pace(made.machine, made.network, made.profile.cost)
+    counts = made.core_counts
+    known = facts(made.network, made.machine.element_bytes)
+    tables = tabulate(known, counts, longest, pace.layer_seconds)
+    by_rows = np.where(tables.legal[..., None], pace.rows(known, tables, counts), np.inf)
+    if made.limits.on_chip_bytes is not None:
+        by_rows[:, 1:][tables.held_bytes[:, 1:] > made.limits.on_chip_bytes] = np.inf
+    by_channels = np.full_like(by_rows, np.inf)
+    by_channels[:, :1] = pace.channels(known, counts, tables.steps)
+    return Corrected(made, known, tables, counts, np.stack([by_rows, by_channels], axis=2), 0)
 
 
 # --- the whole strategy ---------------------------------------------------------------------------------------------

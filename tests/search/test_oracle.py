@@ -117,6 +117,8 @@ def test_requests_go_from_short_blocks_to_long_ones() -> None:
         {len(block.layers) for block in request.blocks} for request in requests if isinstance(request, TimeBlocks)
     ]
     assert lengths == [{1}, {2}, {3}]
+    # No block is longer than the network, so that a greater number asks nothing more.
+    assert measured(Oracle(999_999_999), problem, problem).requests == measured(Oracle(4), problem, problem).requests
 
 
 def test_reasons_tell_measured_times() -> None:
@@ -135,7 +137,6 @@ def test_brute_force_is_counted_exactly(machine: Machine) -> None:
     for cover in covers(4):
         by_trying += sum(1 for _ in product(*(candidates(problem, *part) for part in cover)))
     assert brute_force_count(problem) == by_trying > 1000
-    assert brute_force_count(problem, longest=1) < by_trying
 
 
 def test_many_core_counts_are_thinned() -> None:
@@ -155,7 +156,7 @@ def test_equal_ranges_share_their_blocks() -> None:
     assert block_flow(network, moved[0]).values == tuple(network.layers[index].output for index in (2, 3))
 
 
-@pytest.mark.parametrize("argument", ["0", "-1", "x", ""])
+@pytest.mark.parametrize("argument", ["0", "-1", "x", "", "9" * 5000])
 def test_a_wrong_length_is_refused(argument: str) -> None:
     with pytest.raises(PlanError, match="oracle:6"):
         find_strategy(f"oracle:{argument}")

@@ -161,6 +161,6 @@ def test_layer_cores_gives_each_layer_its_own_count_and_says_why(classifier: Net
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_planning_a_resnet_is_quick(name: str) -> None:
+def test_a_resnet_gets_a_legal_plan(name: str) -> None:
     network = describe(resnet_50().build())
     check(network, plan(name, network, 2))

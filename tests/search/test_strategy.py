@@ -69,13 +69,13 @@ def test_an_object_is_taken_as_it_is() -> None:
     ("text", "message"),
     [
         ("def create(argument:\n", "fails when it is loaded: SyntaxError"),
-        ("import no_such_module\n", "fails when it is loaded: ModuleNotFoundError: No module named"),
+        ("import no_such_module\n", "fails when it is loaded, line 1: ModuleNotFoundError: No module named"),
         ("x = 1\n", r"has no `create\(argument\)`"),
         (
             "def create(argument):\n    raise ValueError\n",
-            "`create` of the strategy file .* fails: ValueError",
+            "The strategy file .*broken.py fails in `create`, line 2: ValueError. Correct it",
         ),
-        ("def create():\n    return 1\n", "fails: TypeError"),
+        ("def create():\n    return 1\n", "fails in `create`: TypeError"),
         ("def create(argument):\n    return 7\n", r"returned, 7, is no strategy: it needs a method `plan\(problem\)`"),
     ],
 )
@@ -83,6 +83,57 @@ def test_files_of_no_use(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "broken.py"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(PlanError, match=message):
+        find_strategy(str(path))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "def plan(self, problem):\n        return 1 / 0",
+            "fails in `plan`, line 3: ZeroDivisionError: division by zero",
+        ),
+        ("def plan(self):\n        return 1", "fails in `plan`: TypeError"),
+        ("def plan(self, problem):\n        return None", "returns None for a plan; `problem.plan"),
+        ("def search(self, problem):\n        yield 7", "asks for 7; it may yield `TimeBlocks` or `TimePlans`"),
+        ("def search(self, problem):\n        yield from ()", "returns None for a plan"),
+        ("def search(self, problem):\n        return problem.no\n        yield", "in `search`, line 3: AttributeError"),
+    ],
+)
+def test_what_a_strategy_of_a_file_does_wrong_is_the_files_error(tmp_path: Path, body: str, message: str) -> None:
+    path = tmp_path / "wrong.py"
+    text = f"class Wrong:\n    {body}\n    default_budget_seconds = None\ndef create(argument):\n    return Wrong()\n"
+    path.write_text(text, encoding="utf-8")
+    strategy = find_strategy(str(path))
+    with pytest.raises(PlanError, match=f"The strategy file .*wrong.py .*{message}"):
+        check_strategy(strategy)
+
+
+MEASURES = """
+from dlfusion.search import find_strategy
+
+
+class Oracle:
+    default_budget_seconds = 3.0
+
+    def search(self, problem):
+        return (yield from find_strategy("oracle:2").search(problem))
+
+
+def create(argument):
+    return Oracle()
+"""
+
+
+def test_a_file_with_a_strategy_that_measures(tmp_path: Path) -> None:
+    path = tmp_path / "measures.py"
+    path.write_text(MEASURES, encoding="utf-8")
+    strategy = find_strategy(str(path))
+    assert not hasattr(strategy, "plan")
+    assert strategy.default_budget_seconds == 3.0
+    check_strategy(strategy)
+    path.write_text(MEASURES.replace("default_budget_seconds = 3.0", "pass"), encoding="utf-8")
+    with pytest.raises(PlanError, match=r"measures, but has no `default_budget_seconds`"):
         find_strategy(str(path))
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from dlfusion.layers.describe import describe
 from dlfusion.plans.legality import problems
-from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.plans.schedule import schedule
 from dlfusion.report import why as tables
 from dlfusion.report.table import markdown
@@ -13,7 +14,8 @@ from dlfusion.search import find_strategy
 from dlfusion.search.candidates import candidates
 from dlfusion.search.contract import toy_accelerator, toy_problem, toy_problems
 from dlfusion.search.problem import Problem
-from dlfusion.search.why import BUFFER, WHOLE_INPUT, Reasons, reasons
+from dlfusion.search.why import BUFFER, CORE_COUNTS, WHOLE_INPUT, Reasons, reasons
+from tests.support.networks import chain
 
 PROBLEMS = {f"{problem.network.graph.name} on {problem.machine.name}": problem for problem in toy_problems()}
 
@@ -104,6 +106,17 @@ def test_what_forbids_merging_is_named_with_its_numbers() -> None:
     ends = list(reasons(classifier, planned("baseline", classifier)).boundaries)
     assert (ends[1].decided, ends[1].merged_seconds) == (WHOLE_INPUT, None)
     assert "reads its whole input" in ends[1].problem
+
+
+def test_a_block_of_fewer_rows_than_any_core_count_is_no_matter_of_memory() -> None:
+    flat = describe(chain([(8, 3, 1)] * 2, height=2).build())
+    few = replace(toy_problem(flat, toy_accelerator()), core_counts=(4,))
+    by_channels = [Block(index, index, 4, Partition.CHANNELS, 2, reason="why") for index in range(2)]
+    (boundary,) = reasons(few, few.plan("by hand", tuple(by_channels))).boundaries
+    assert (boundary.decided, boundary.problem) == (
+        CORE_COUNTS,
+        "4 cores cannot share 2 rows of the block's tallest output",
+    )
 
 
 def test_tables_and_json_have_the_same_numbers() -> None:

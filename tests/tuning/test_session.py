@@ -98,6 +98,19 @@ def test_an_illegal_block_is_refused_before_anything_runs(path: Path) -> None:
     assert fake.groups == []
 
 
+def test_a_layer_that_no_core_count_can_share_is_named(path: Path) -> None:
+    """Such as four rows of two channels on a machine that runs blocks on eight cores or none."""
+    net = describe(chain(((8, 3, 1), (2, 3, 2)), height=8).build())
+    machine = replace(toy_accelerator(), core_counts=(8,))
+    fake = FakeTarget(machine, ToyCost(machine), simulated=True)
+    with (
+        Store(path) as store,
+        Session(fake, store) as session,
+        pytest.raises(PlanError, match=r"layer 1 .*cannot be cut over any of the core counts 8"),
+    ):
+        session.time_blocks(net, [Block(0, 0, 8)])
+
+
 def test_plans_are_measured_each_time_and_equal_ones_once(path: Path) -> None:
     fake, net = target(), network()
     alone = tuple(Block(index, index, 1, step_rows=16) for index in range(5))

@@ -107,6 +107,33 @@ def test_several_measurements_are_added_all_or_none(path: Path) -> None:
         assert store.holdings() == ()
 
 
+class Interrupting:
+    """A connection on which Ctrl-C comes just when a transaction has begun."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        result = self.connection.execute(statement)
+        if statement.startswith("BEGIN"):
+            raise KeyboardInterrupt
+        return result
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.connection, name)
+
+
+def test_an_interruption_leaves_no_transaction_open(path: Path) -> None:
+    with Store(path) as store:
+        connection = store._connection
+        store._connection = Interrupting(connection)  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            store.add(HERE, "s", "a block", (1.0,))
+        store._connection = connection
+        store.add(HERE, "t", "a block", (1.0,))  # such as the time of the search that was interrupted
+        assert (store.find(HERE, "s"), store.find(HERE, "t")) == (None, (1.0,))
+
+
 def test_holdings_and_entries_tell_what_there_is(path: Path) -> None:
     with Store(path) as store:
         store.add_all(HERE, [Entry("a", "block a", (1.0, 2.0), 100.0), Entry("b", "block b", (3.0,), 200.0)])
@@ -161,8 +188,10 @@ def test_exported_measurements_are_imported_once(path: Path, tmp_path: Path) -> 
         (lambda lines: [*lines, lines[1].replace("[1.0]", "[]")], "line 3: `samples`"),
         (lambda lines: [*lines, lines[1].replace("[1.0]", "[NaN]")], "line 3: `samples`"),
         (lambda lines: [*lines, lines[1].replace("[1.0]", "[true]")], "line 3: `samples`"),
+        (lambda lines: [*lines, lines[1].replace("[1.0]", f"[1{'0' * 400}]")], "line 3: `samples`"),
         (lambda lines: [*lines, lines[1].replace('["-O3"', "[3")], "line 3: `flags`"),
         (lambda lines: [*lines, lines[1].replace("100.0", "Infinity")], "line 3: `measured_at`"),
+        (lambda lines: [*lines, lines[1].replace("100.0", "1e15")], "line 3: `measured_at`"),
     ],
 )
 def test_a_wrong_import_names_the_line_and_adds_nothing(path: Path, tmp_path: Path, change, message: str) -> None:  # type: ignore[no-untyped-def]

@@ -53,7 +53,9 @@ def import_model(path_or_model: Model, shapes: Mapping[str, Sequence[int]] | Non
     from dlfusion.frontend import load as load_onnx
 
     fixed = {name: tuple(shape) for name, shape in shapes.items()} if shapes else None
-    return describe(clean(load_onnx(path_or_model, fixed)))
+    network = describe(clean(load_onnx(path_or_model, fixed)))
+    _ = network.graph.digest  # hashes all weights; every plan needs it, so that it is part of importing
+    return network
 
 
 def plan(
@@ -165,13 +167,13 @@ def problem(
     """What a strategy is given for a network on a target; the arguments are those of `plan`.
 
     Raises:
-        PlanError: `cores` is less than the target's smallest core count.
+        PlanError: `cores` is less than the target's smallest core count, or more than its largest.
     """
     device = as_target(target)
     counts = device.machine.core_counts
     allowed = counts if cores is None else tuple(count for count in counts if count <= cores)
-    if not allowed:
-        raise PlanError(f"{cores} cores are asked for, but {device.name} runs blocks on {', '.join(map(str, counts))}.")
+    if cores is not None and not counts[0] <= cores <= counts[-1]:
+        raise PlanError(f"{cores} cores are asked for, but {device.name} runs blocks on {counts[0]} to {counts[-1]}.")
     known = find_profile(device, profile)
     cost = Analytic(device.machine) if known is None else Fitted(device.machine, known.cost)
     return Problem(network, device.machine, allowed, cost, known)
@@ -211,8 +213,8 @@ def find_profile(target: Target, profile: Profile | PathLike | None = None) -> P
     setting = target.setting
     message = found.machine_warning(setting.machine, setting.compiler, setting.library)
     if message is not None:
-        advice = f"`dlfusion characterize --target {target.name}` measures this one"
-        warnings.warn(f"{where}: {message} {advice}.", PlanWarning, stacklevel=3)
+        advice = f"`dlfusion characterize --target {target.name}` measures this one."
+        warnings.warn(f"{where}: {message} {advice}", PlanWarning, stacklevel=3)
     return found
 
 

@@ -4,6 +4,8 @@
 """
 
 import math
+import reprlib
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -54,8 +56,13 @@ ENTRIES: Mapping[str, Entry] = {
 }
 """The numbers of a machine file by their names in it."""
 
-_LARGEST = 1e30
-"""Beyond any sensible number, in any unit."""
+_LEAST, _LARGEST = 1e-15, 1e18
+"""Beyond these no number makes sense in base units, and arithmetic with it would end in zero or infinity."""
+
+_MOST_CORES = 1 << 16
+
+_LEAST_BUFFER_BYTES = 1024
+"""With less, a simulated layer falls apart into so many pieces that it would take hours."""
 
 _MEMBERS = ("value", "unit", "provenance", "source")
 
@@ -86,7 +93,7 @@ def load_machine(path: Path) -> Accelerator:
         if key in content:
             attributes[entry.attribute], quantities[key] = _quantity(path, key, entry, content[key])
     machine = Accelerator(name=name, quantities=quantities, **attributes)
-    _check_cluster(path, machine)
+    _check_parts(path, machine)
     return machine
 
 
@@ -137,7 +144,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise _error(
             path, f"cannot be read ({error.strerror})", f"Name another file, or one that ships: {shipped}."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers and nesting beyond Python's limits
         raise _error(
             path, f"is no valid TOML ({error})", "Correct it there; docs/machines.md has a full example."
         ) from None
@@ -157,7 +164,18 @@ def _check_complete(path: Path, content: Mapping[str, Any]) -> None:
         )
 
 
-def _check_cluster(path: Path, machine: Accelerator) -> None:
+def _check_parts(path: Path, machine: Accelerator) -> None:
+    """What single numbers do not show: memories too small to work with, and parts that no core would use."""
+    for key in ("buffer", "weight_buffer"):
+        size = getattr(machine, ENTRIES[key].attribute)
+        if size < _LEAST_BUFFER_BYTES:
+            raise _error(path, f"[{key}]: {size} B per core", f"At least {_LEAST_BUFFER_BYTES} B can be simulated.")
+    if machine.channels > machine.cores:
+        raise _error(
+            path,
+            f"[channels]: {machine.channels} channels for {machine.cores} cores, each of which uses one",
+            f"Write at most {machine.cores}, and the bandwidth that they have together in [channel_bandwidth].",
+        )
     if "cluster_cores" in machine.quantities and not 1 < machine.cluster_cores <= machine.cores:
         raise _error(
             path,
@@ -191,6 +209,8 @@ def _quantity(path: Path, key: str, entry: Entry, table: object) -> tuple[Any, Q
     value = _positive(path, where, table["value"])
     # Decimal arithmetic, so that 10 us become 1e-05 s and not the float below it.
     base = float(Decimal(str(value)) * Decimal(str(units[unit])))
+    if not _LEAST <= base <= _LARGEST:
+        raise _error(path, f"{where}: {value:g} {unit} is out of all proportion", "Check the value and its unit.")
     quantity = Quantity(value, unit, Provenance(provenance), source)
     if not entry.whole:
         return base, quantity
@@ -203,17 +223,19 @@ def _quantity(path: Path, key: str, entry: Entry, table: object) -> tuple[Any, Q
 
 def _positive(path: Path, where: str, value: object) -> float:
     """A number above zero, and not beyond what a float can hold."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LARGEST:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
         return float(value)
-    raise _error(path, f"{where}: value {value!r} is not positive", "Write a number above zero.")
+    raise _error(path, f"{where}: value {reprlib.repr(value)} is not positive", "Write a number above zero.")
 
 
 def _counts(path: Path, where: str, value: object) -> tuple[int, ...]:
     """Core counts: whole numbers from 1 up, ascending, each once."""
-    if isinstance(value, list) and value and all(type(count) is int and count >= 1 for count in value):
+    if isinstance(value, list) and value and all(type(count) is int and 1 <= count <= _MOST_CORES for count in value):
         counts = tuple(value)
         if counts == tuple(sorted(set(counts))):
             return counts
     raise _error(
-        path, f"{where}: value {value!r} is no ascending list of counts", "Write one such as value = [1, 2, 4]."
+        path,
+        f"{where}: value {reprlib.repr(value)} is no ascending list of counts from 1 to {_MOST_CORES}",
+        "Write one such as value = [1, 2, 4].",
     )

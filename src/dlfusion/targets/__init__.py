@@ -16,7 +16,7 @@ def find_target(name: str) -> Target:
     """The target called `name`: `cpu`, a shipped machine file such as `mlu100`, or the path of a machine file.
 
     Raises:
-        InputError: there is no such target.
+        InputError: there is no such target, or a file has the name of another target.
         MachineError: the machine file is wrong.
     """
     # Each target is imported when it is asked for: the CPU's needs the compiler driver, the others the simulator.
@@ -30,6 +30,14 @@ def find_target(name: str) -> Target:
             f"there is no target `{name}`; choose one of {', '.join(target_names())}, or the path of a machine file "
             "(.toml)"
         )
+    path = Path(name)
+    if shipped is None and path.stem in target_names() and path.resolve() not in _shipped_paths():
+        # Its profile and its results would pass for those of the target of that name.
+        raise InputError(f"{path} is named as the target `{path.stem}` that ships; rename it, as `my_{path.name}`")
     from dlfusion.targets.simulated.target import SimulatedTarget
 
-    return SimulatedTarget(name if shipped else Path(name).stem, load_machine(shipped or Path(name)))
+    return SimulatedTarget(name if shipped else path.stem, load_machine(shipped or path))
+
+
+def _shipped_paths() -> set[Path]:
+    return {path.resolve() for path in machine_files().values()}

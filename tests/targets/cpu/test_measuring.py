@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlfusion.errors import InputError, PlanError
+from dlfusion.errors import BuildError, InputError, PlanError
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
@@ -16,11 +16,12 @@ from dlfusion.machine import host
 from dlfusion.machine.host import usable_cores
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.plans.structure import structure
+from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.toolchain import COMMON_FLAGS
 from dlfusion.targets.cpu import measuring
 from dlfusion.targets.cpu.isa import ISAS
-from dlfusion.targets.cpu.measuring import CpuTarget
+from dlfusion.targets.cpu.measuring import CpuBench, CpuTarget
 from dlfusion.targets.cpu.target import generate, prepare
 from tests.support.networks import chain, convolution, relu
 
@@ -101,6 +102,11 @@ def test_an_interruption_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
         bench.time_plans(plans(net), 0.05)
     assert len(closed) == 2
     assert list(folder.iterdir()) == []
+
+
+def test_weights_that_cannot_be_written_are_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"cannot write \d+ bytes of packed weights to .*set TMPDIR"):
+        CpuBench(network(), ISAS[ISA], Cache(tmp_path / "cache"), tmp_path / "gone")
 
 
 def test_more_cores_than_the_process_may_use_are_refused() -> None:

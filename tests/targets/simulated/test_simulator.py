@@ -232,10 +232,19 @@ def test_every_byte_and_operation_is_served_once(case: tuple[Network, Plan, Acce
         np.testing.assert_allclose(result.channel_input_bytes, by_channel(counted.input_bytes), rtol=1e-9)
         np.testing.assert_allclose(result.channel_output_bytes, by_channel(counted.output_bytes), rtol=1e-9)
         np.testing.assert_allclose(result.core_weight_bytes, counted.weight_bytes, rtol=1e-9)
-        if machine.cluster_cores == 1:
+        if machine.cluster_cores == 1 or block.partition is Partition.CHANNELS:
             np.testing.assert_allclose(result.channel_weight_bytes, by_channel(counted.weight_bytes), rtol=1e-9)
         else:
-            assert sum(result.channel_weight_bytes) <= counted.weight_bytes.sum() * (1 + 1e-9)
+            # What any core of a cluster receives comes through a channel once for all of them: of a kept slice the
+            # first time, else in each step of the core with the most steps.
+            once = work(network, schedule(network, block), 1 << 40, machine.element_bytes).weight_bytes[0]
+            kept = once <= max(machine.weight_buffer_bytes, machine.cluster_memory_bytes)
+            steps = [1 if kept else int(part.max()) for part in _by_cluster(counted.steps, machine)]
+            np.testing.assert_allclose(sum(result.channel_weight_bytes), once * sum(steps), rtol=1e-9)
+
+
+def _by_cluster(of_cores: Any, machine: Accelerator) -> list[Any]:
+    return [of_cores[i : i + machine.cluster_cores] for i in range(0, len(of_cores), machine.cluster_cores)]
 
 
 @quick
@@ -251,8 +260,6 @@ def test_no_block_is_faster_than_its_busiest_part(case: tuple[Network, Plan, Acc
         assert seconds >= moved / (machine.channels * machine.channel_bytes_per_second)
         assert seconds >= max(result.core_busy_seconds)
         assert seconds >= max(result.channel_busy_seconds)
-        assert 0 <= result.core_utilization <= 1
-        assert 0 <= result.channel_utilization <= 1
 
 
 RATES = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlfusion.errors import InputError, PlanError
+from dlfusion.errors import BuildError, InputError, PlanError
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.host import host, usable_cores
@@ -66,6 +66,7 @@ class CpuTarget:
 
         Raises:
             UnsupportedError: a layer has no kernel for the CPU.
+            BuildError: the packed weights cannot be written.
         """
         with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
             yield CpuBench(network, self._isa, self._open_cache, Path(folder))
@@ -79,14 +80,23 @@ class CpuBench:
     """One network on this machine. Kernels, layouts and packed weights are the same for all of its plans."""
 
     def __init__(self, network: Network, isa: Isa, cache: Cache, folder: Path) -> None:
-        """Files are written into `folder`, which the caller removes."""
+        """Files are written into `folder`, which the caller removes.
+
+        Raises:
+            UnsupportedError: a layer has no kernel for the CPU.
+            BuildError: the packed weights cannot be written.
+        """
         self._network = network
         self._isa = isa
         self._cache = cache
         self._folder = folder
         self._prepared = prepare(network, isa)
         self._weights_file = folder / "weights.bin"
-        self._prepared.weights.tofile(self._weights_file)
+        try:
+            self._prepared.weights.tofile(self._weights_file)
+        except OSError as error:
+            size = f"{self._prepared.weights.nbytes} bytes of packed weights"
+            raise BuildError(f"cannot write {size} to {folder}: {error}; make room there, or set TMPDIR") from error
         self._built = 0
         random = np.random.default_rng(_SEED)
         self._inputs = tuple(

@@ -19,9 +19,8 @@ from dlfusion.ops.conv_transpose import ConvTranspose
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """What a layer takes of one core: operations and seconds per row of output (of one image), and bytes of weights."""
+    """What a layer takes of one core: seconds per row of output (of one image), and bytes of weights."""
 
-    row_operations: float
     row_seconds: float
     weight_bytes: float
 
@@ -41,7 +40,7 @@ def layer_cost(network: Network, layer: Layer, machine: Accelerator, outputs: in
         seconds = max(operations, elements) / machine.vector_operations_per_second
     rows = images * height
     weights = layer.features.weight_bytes // FLOAT_BYTES * machine.element_bytes * share
-    return LayerCost(operations / rows, seconds / rows, weights)
+    return LayerCost(seconds / rows, weights)
 
 
 def _parameter_shapes(network: Network, layer: Layer) -> tuple[tuple[int, ...], ...]:

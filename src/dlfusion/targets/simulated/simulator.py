@@ -65,16 +65,6 @@ class Simulation:
     core_operations: tuple[float, ...]
     core_busy_seconds: tuple[float, ...]
 
-    @property
-    def core_utilization(self) -> float:
-        """The cores' mean share of the whole time in which they compute."""
-        return sum(self.core_busy_seconds) / len(self.core_busy_seconds) / self.seconds
-
-    @property
-    def channel_utilization(self) -> float:
-        """The channels' mean share of the whole time in which they serve; all channels of the machine count."""
-        return sum(self.channel_busy_seconds) / len(self.channel_busy_seconds) / self.seconds
-
 
 class Simulator:
     """Plays blocks of one network on one machine; what a layer costs is worked out once."""
@@ -85,7 +75,7 @@ class Simulator:
         self._costs: dict[tuple[int, int | None], LayerCost] = {}
 
     def simulate(self, block: Block) -> Simulation:
-        """One run of a legal block (`plan.legality.problems` says whether it is)."""
+        """One run of a legal block (`plans.legality.problems` says whether it is)."""
         machine = self._machine
         cores = core_tiles(self._network, schedule(self._network, block), machine, self._cost)
         start = machine.launch_seconds + block.cores * machine.synchronization_seconds

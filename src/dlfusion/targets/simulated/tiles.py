@@ -8,7 +8,7 @@ A tile is a step of the schedule, with two exceptions.
 * The steps of a block of one layer that do not fit into the buffer are cut along the columns, into equal parts.
 
 Where both apply to a layer alone, its steps have the larger of the two numbers of tiles: what has to be fetched twice
-for want of space is not counted by the row arithmetic (`plan.work`), so it is not played either. In a block of several
+for want of space is not counted by the row arithmetic (`plans.work`), so it is not played either. In a block of several
 layers a step's rows of input arrive with its first tile, and its rows of output leave with its last.
 """
 
