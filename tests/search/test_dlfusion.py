@@ -354,11 +354,14 @@ def test_the_walk_is_no_better_than_the_repair() -> None:
 
 
 def test_a_resnet_is_planned_in_milliseconds() -> None:
-    """Far above the 50 ms that are promised, because tests share their processor."""
+    """Above the 50 ms that are promised, because tests share their processor."""
     made = problem(describe(resnet_50().build()), mlu100())
-    started = time.process_time()
-    planned("dlfusion", made)
-    assert time.process_time() - started < 0.5
+    seconds = []
+    for _ in range(3):
+        started = time.process_time()
+        planned("dlfusion", made)
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 0.15
 
 
 def test_no_profile_is_an_error_that_names_the_command() -> None:

@@ -74,7 +74,8 @@ def compile_model(
                 seconds = _block_seconds(network, compiled)
                 advance("measure", 1, 1)
     if is_project:
-        _report_project(folder, summarize(network, plan, None, task.cost), as_json)
+        summary = summarize(network, plan, cost=task.cost, element_bytes=task.machine.element_bytes)
+        _report_project(folder, summary, as_json)
     else:
         _report(compiled, summarize(network, plan, seconds, task.cost), seconds, verdict, as_json)
 

@@ -23,13 +23,16 @@ from dlfusion.driver.planning import (
     read_plan,
     tune,
 )
+from dlfusion.driver.projects import PROJECT_TARGETS, check_project, write_project
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "PROJECT_TARGETS",
     "CompiledModel",
     "Difference",
     "ProgressCallback",
     "characterize",
+    "check_project",
     "choose",
     "choose_isa",
     "compile",
@@ -44,4 +47,5 @@ __all__ = [
     "read_plan",
     "tune",
     "verify",
+    "write_project",
 ]

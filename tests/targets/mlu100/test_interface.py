@@ -1,0 +1,93 @@
+"""What a user of a built project can do wrong, and data parallelism."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlfusion.graph.graph import Array
+from dlfusion.runtime.reference import evaluate
+from dlfusion.targets.mlu100.target import WEIGHTS_FILE
+from tests.support.random_graphs import random_inputs
+from tests.targets.mlu100.projects import Run, build, run
+from tests.targets.mlu100.test_generated import project, toy
+
+SHAPE = (1, 10)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(project(), tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture
+def damaged(program: Path) -> Path:
+    """A copy of the weights, to be damaged."""
+    copy = program.parent / "copy.bin"
+    copy.write_bytes((program.parent / WEIGHTS_FILE).read_bytes())
+    return copy
+
+
+def called(program: Path, *options: str, inputs: tuple[Array, ...] | None = None) -> Run:
+    given = random_inputs(toy().graph, 0) if inputs is None else inputs
+    return run(program, given, [SHAPE], options)
+
+
+def test_a_damaged_weights_file_is_refused(program: Path, damaged: Path) -> None:
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-8])
+    done = called(program, "--weights", damaged.name)
+    assert done.status == 1
+    assert f"{damaged.name} has {len(whole) - 8} bytes, but the model's weights have {len(whole)}" in done.complaints
+    damaged.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    done = called(program, "--weights", damaged.name)
+    assert done.status == 1
+    assert "its digest is wrong" in done.complaints
+    done = called(program, "--weights", "none.bin")
+    assert "toy: cannot open none.bin" in done.complaints
+
+
+def test_more_cores_than_the_device_has_are_refused(program: Path) -> None:
+    done = called(program, "--data-parallelism", "3")
+    assert done.status == 1
+    assert "data parallelism is 3 and blocks run on up to 16 cores" in done.complaints
+    assert "choose 1 to 2" in done.complaints
+
+
+def test_ways_of_data_parallelism_are_computed_side_by_side(program: Path) -> None:
+    graph = toy().graph
+    ways = [random_inputs(graph, seed) for seed in (1, 2)]
+    inputs = tuple(np.concatenate(arrays) for arrays in zip(*ways, strict=True))
+    done = run(program, inputs, [(2, 10)], ["--data-parallelism", "2"])
+    assert done.status == 0, done.complaints
+    assert not done.complaints
+    for row, way in zip(done.outputs[0], ways, strict=True):
+        alone = called(program, inputs=way)
+        np.testing.assert_array_equal(row, alone.outputs[0][0])
+        np.testing.assert_allclose(row, evaluate(graph, way)[0][0], atol=2e-2)
+
+
+def test_wrong_options_and_files_are_explained(program: Path) -> None:
+    assert "unknown option --speed" in called(program, "--speed", "9").complaints
+    assert "lacks its value" in called(program, "--runs").complaints
+    assert "needs a whole number of at least 1, not '0'" in called(program, "--runs", "0").complaints
+    short = (np.zeros(3, np.float32),)
+    assert "has 12 bytes, but the input needs 3069" in called(program, inputs=short).complaints
+
+
+def test_a_call_that_fails_is_named_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    made = project()
+    broken = made.texts["model.cpp"].replace("block.filter({24, 16, 3, 3}", "block.filter({24, 16, 1, 9}")
+    assert broken != made.texts["model.cpp"]
+    program = build(replace(made, texts={**made.texts, "model.cpp": broken}), tmp_path)
+    done = called(program)
+    assert done.status == 1
+    assert "toy: cnmlCreateConvOp for features_inner in block_2 failed: CNML_STATUS_" in done.complaints
+    assert "leaked" not in done.complaints
+
+
+def test_random_inputs_follow_the_seed(program: Path) -> None:
+    first, again, other = (called(program, "--seed", seed, inputs=()) for seed in ("1", "1", "2"))
+    np.testing.assert_array_equal(first.outputs[0], again.outputs[0])
+    assert (first.outputs[0] != other.outputs[0]).any()
