@@ -68,9 +68,6 @@ class MeasuringStrategy(Protocol):
         ...
 
 
-_MOST_DIGITS = 9
-
-
 def strategy_names() -> tuple[str, ...]:
     """The names of all strategies, in alphabetical order."""
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(strategies.__path__)))
@@ -198,6 +195,10 @@ def _checked(made: object, what: str) -> Strategy | MeasuringStrategy:
             "otherwise, None for as long as it takes."
         )
     return cast(Strategy | MeasuringStrategy, made)
+
+
+_MOST_DIGITS = 9
+"""Of a number of layers: enough for any network, and few enough for Python to read."""
 
 
 def layer_count(name: str, argument: str, meaning: str, example: int) -> int:

@@ -1,4 +1,4 @@
-// The walk of one core down its band of a block. The plan's row arithmetic (dlfusion/plan/schedule.py) does exactly the
+// The walk of one core down its band of a block. The plan's row arithmetic (dlfusion/plans/schedule.py) does exactly the
 // same when code is generated, to find how many rows each line buffer must hold.
 #pragma once
 
