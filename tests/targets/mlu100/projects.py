@@ -48,12 +48,16 @@ def compile_file(folder: Path, source: str, target: Path, *flags: str) -> None:
     assert not done.stderr
 
 
-def build(project: Project, folder: Path) -> Path:
-    """The program of a project, linked with the stand-in."""
+def build(project: Project, folder: Path, main: str | None = None) -> Path:
+    """The program of a project, linked with the stand-in; `main` is a text to have in place of its main.cpp."""
     write(project, folder)
     # Nearly all work is in the stand-in, so that the model itself need not be fast.
     compile_file(folder, "model.cpp", folder / "model.o", "-O0")
     shared = _shared_objects(tuple(sorted((name, text) for name, text in project.texts.items() if _is_shared(name))))
+    if main is not None:
+        (folder / "main.cpp").write_text(main, encoding="utf-8")
+        compile_file(folder, "main.cpp", folder / "main.o", "-O0")
+        shared = (folder / "main.o", *(path for path in shared if path.name != "main.cpp.o"))
     program = folder / "run_model"
     command = [*cxx(), "model.o", *map(str, shared), "-pthread", "-o", str(program)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)

@@ -133,6 +133,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.call("cnrtSyncQueue", self.queue)
         self.call("cnrtDestroyQueue", self.queue)
         for name, handle in reversed(self._handles):
             if name == "cnmlFreeBuffer":

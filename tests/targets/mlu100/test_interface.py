@@ -8,10 +8,10 @@ import pytest
 
 from dlfusion.graph.graph import Array
 from dlfusion.runtime.reference import evaluate
-from dlfusion.targets.mlu100.target import WEIGHTS_FILE
+from dlfusion.targets.mlu100.target import TIMES_FILE, WEIGHTS_FILE
 from tests.support.random_graphs import random_inputs
 from tests.targets.mlu100.projects import Run, build, run
-from tests.targets.mlu100.test_generated import project, toy
+from tests.targets.mlu100.test_generated import BLOCK_SECONDS, project, toy
 
 SHAPE = (1, 10)
 
@@ -85,6 +85,66 @@ def test_a_call_that_fails_is_named_and_nothing_is_left_behind(tmp_path: Path) -
     assert done.status == 1
     assert "toy: cnmlCreateConvOp for features_inner in block_2 failed: CNML_STATUS_" in done.complaints
     assert "leaked" not in done.complaints
+
+
+def test_a_run_that_fails_halfway_waits_for_what_is_queued(tmp_path: Path) -> None:
+    """Two ways on the last block's cores are more than the device has: four blocks are queued by then."""
+    made = project()
+    broken = made.texts["model.cpp"].replace('<LayerBlock>("block_4", 2)', '<LayerBlock>("block_4", 32)')
+    assert broken != made.texts["model.cpp"]
+    program = build(replace(made, texts={**made.texts, "model.cpp": broken}), tmp_path)
+    ways = [random_inputs(toy().graph, seed) for seed in (1, 2)]
+    inputs = tuple(np.concatenate(arrays) for arrays in zip(*ways, strict=True))
+    done = called(program, "--data-parallelism", "2", inputs=inputs)
+    assert done.status == 1
+    assert "toy: cnmlComputeMlpOpForward_V3 for scores in block_4 failed: CNML_STATUS_OUTOFRANGE" in done.complaints
+    assert "waits" not in done.complaints
+    assert "wait in" not in done.complaints
+    assert "leaked" not in done.complaints
+
+
+TWO_CONTEXTS = """
+#include <cstdio>
+#include <thread>
+#include <vector>
+#include "model.h"
+
+int main() {
+  dlfusion_model* model = nullptr;
+  dlfusion_context* contexts[2] = {};
+  if (dlfusion_open("weights.bin", 0, &model) != DLFUSION_OK) return 1;
+  for (dlfusion_context*& context : contexts) {
+    std::thread([&] {
+      if (dlfusion_create(model, &context) != DLFUSION_OK) std::fprintf(stderr, "%s\\n", dlfusion_error_text());
+    }).join();
+  }
+  const std::vector<float> image(3 * 33 * 31, 0.5f);
+  for (dlfusion_context* context : contexts) {
+    const float* inputs[] = {image.data()};
+    std::vector<float> scores(10);
+    float* outputs[] = {scores.data()};
+    std::vector<double> seconds(static_cast<std::size_t>(dlfusion_block_count()));
+    if (dlfusion_run_timed(context, inputs, outputs, seconds.data()) != DLFUSION_OK) return 1;
+    double sum = 0;
+    for (const double block : seconds) sum += block;
+    std::printf("%.1f %g\\n", sum * 1e6, static_cast<double>(scores[0]));
+    std::thread(dlfusion_destroy, context).join();
+  }
+  dlfusion_close(model);
+  return 0;
+}
+"""
+
+
+def test_contexts_live_side_by_side_and_any_thread_may_use_them(tmp_path: Path) -> None:
+    program = build(project(), tmp_path, TWO_CONTEXTS)
+    times = {"DLFUSION_STANDIN_TIMES": str(tmp_path / TIMES_FILE)}
+    done = run(program, [], [], environment=times)
+    assert done.status == 0, done.complaints
+    assert not done.complaints
+    first, second = done.text.splitlines()
+    assert first == second
+    assert first.startswith(f"{sum(BLOCK_SECONDS) * 1e6:.1f} ")
 
 
 def test_random_inputs_follow_the_seed(program: Path) -> None:

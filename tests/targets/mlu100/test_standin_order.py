@@ -102,6 +102,30 @@ def asked_whether_it_can_run(bench: Bench) -> int:
     return bench.call("cnmlCheckBaseOpRunnable", bench.relu, MLU100)
 
 
+@mistake(DOMAINERR)
+def destroyed_while_a_call_waits(bench: Bench) -> int:
+    bench.compile()
+    bench.session.ok(
+        "cnmlComputeActiveOpForward_V3", bench.relu, bench.dx, bench.dy, bench.session.invoke(), bench.session.queue
+    )
+    return bench.call("cnmlDestroyBaseOp", ctypes.byref(bench.relu))
+
+
+@mistake(DOMAINERR)
+def fusion_destroyed_while_a_call_waits(bench: Bench) -> int:
+    fusion = bench.complete_fusion()
+    bench.session.ok("cnmlCompileFusionOp", fusion, MLU100, 1)
+    assert bench.compute_fusion(fusion) == SUCCESS
+    return bench.call("cnmlDestroyFusionOp", ctypes.byref(fusion))
+
+
+@mistake(CNRT_OPERATION)
+def queue_destroyed_while_a_call_waits(bench: Bench) -> int:
+    bench.compile()
+    assert bench.compute() == SUCCESS
+    return bench.call("cnrtDestroyQueue", bench.session.queue)
+
+
 # --- fusion --------------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,9 @@ _LINE_CHARACTERS = 116
 _NO_BREAK = "\0"
 """Stands for a blank at which no line may end."""
 
+_WHOLE = re.compile(r"block\.(filter|channels)\([^()]*\)|\{[^{}&]*\}")
+"""Constants and lists of sizes."""
+
 _TAKEN_NAMES = """
 activation add build channels concatenate convolution copy depthwise_convolution filter fully_connected
 grouped_convolution interpolate local_response_normalization model multiply multiply_channels pad pool prelu reshape
@@ -231,8 +234,8 @@ class _ModelWriter:
 
 
 def _wrap(text: str, indent: str) -> list[str]:
-    """Lines that fit inside a function; those after the first begin with `indent`. Lists of sizes stay together."""
-    held = re.sub(r"\{[^{}&]*\}", lambda sizes: sizes[0].replace(" ", _NO_BREAK), text)
+    """Lines that fit inside a function; those after the first begin with `indent`. What `_WHOLE` finds is not cut."""
+    held = _WHOLE.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
     lines = textwrap.wrap(
         held, _LINE_CHARACTERS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -47,8 +47,8 @@ void block_2(Program& program, const Tensor& features_pool, const Tensor& featur
 
   // Conv 3x3; ONNX: features/outer
   const Tensor& features_outer = block.tensor("features_outer", {1, 16, 9, 8});
-  convolution(block, features_inner_relu, features_outer, block.filter({16, 24, 3, 3}, 5848), block.channels(16,
-      9304), Strides{1, 1}, TotalPads{2, 2});
+  convolution(block, features_inner_relu, features_outer, block.filter({16, 24, 3, 3}, 5848),
+      block.channels(16, 9304), Strides{1, 1}, TotalPads{2, 2});
 
   // Add; ONNX: features/add
   const Tensor& features_add = block.tensor("features_add", {1, 16, 9, 8});

@@ -4,7 +4,7 @@
 #include <cnml.h>
 
 #include <cstdio>
-#include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -84,14 +84,24 @@ class Handle {
   T value_ = nullptr;
 };
 
-// The library, initialized once for all contexts of the process and left when the last of them is gone.
+// A share in the library, which is initialized once for all contexts of the process and left with the last of them.
 class Library {
  public:
-  static std::shared_ptr<Library> acquire();
-  Library() { check(cnmlInit(0), "cnmlInit", "the process"); }
+  Library() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (users_ == 0) check(cnmlInit(0), "cnmlInit", "the process");
+    ++users_;
+  }
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
-  ~Library() { check_cleanup(cnmlExit(), "cnmlExit"); }
+  ~Library() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (--users_ == 0) check_cleanup(cnmlExit(), "cnmlExit");
+  }
+
+ private:
+  inline static std::mutex mutex_;
+  inline static int users_ = 0;
 };
 
 // The first device of the machine.
@@ -107,6 +117,7 @@ class Device {
 
   // To be called in every thread that uses the device: which one is current belongs to the thread.
   void make_current() const { check(cnrtSetCurrentDevice(handle_), "cnrtSetCurrentDevice", "device 0"); }
+  void make_current_for_cleanup() const noexcept { check_cleanup(cnrtSetCurrentDevice(handle_), "cnrtSetCurrentDevice"); }
 
  private:
   cnrtDev_t handle_ = 0;
@@ -122,6 +133,7 @@ class Queue {
 
   cnrtQueue_t get() const { return handle_; }
   void synchronize() const { check(cnrtSyncQueue(handle_), "cnrtSyncQueue", "the model"); }
+  void synchronize_for_cleanup() const noexcept { check_cleanup(cnrtSyncQueue(handle_), "cnrtSyncQueue"); }
 
  private:
   cnrtQueue_t handle_ = nullptr;

@@ -1,22 +1,8 @@
 #include "program.hpp"
 
 #include <algorithm>
-#include <mutex>
-#include <numeric>
 
 namespace dlfusion {
-
-std::shared_ptr<Library> Library::acquire() {
-  static std::mutex mutex;
-  static std::weak_ptr<Library> current;
-  const std::lock_guard<std::mutex> lock(mutex);
-  std::shared_ptr<Library> library = current.lock();
-  if (library == nullptr) {
-    library = std::make_shared<Library>();
-    current = library;
-  }
-  return library;
-}
 
 Tensor::Tensor(const char* tensor_name, Shape tensor_shape)
     : name(tensor_name), shape(tensor_shape), device("cnmlDestroyTensor") {
@@ -119,7 +105,7 @@ std::int64_t FusedBlock::stack_size() const {
 // --- the model ---------------------------------------------------------------------------------------------------
 
 Program::Program(const float* weights, int data_parallelism, void (*build)(Program&))
-    : data_parallelism_(data_parallelism), weights_(weights), library_(Library::acquire()) {
+    : data_parallelism_(data_parallelism), weights_(weights) {
   build(*this);
   reserve_stack();
   for (Tensor* tensor : in_memory_) {
@@ -128,6 +114,9 @@ Program::Program(const float* weights, int data_parallelism, void (*build)(Progr
   }
   notifiers_ = std::vector<Notifier>(blocks_.size() + 1);
 }
+
+// Any thread may close the model, so that it may not have used the device before.
+Program::~Program() { device_.make_current_for_cleanup(); }
 
 Tensor& Program::make_tensor(const char* name, Shape shape, bool in_memory) {
   Tensor& tensor = tensors_.emplace_back(name, shape);
@@ -156,6 +145,16 @@ void Program::reserve_stack() {
   }
 }
 
+// Queues all computations, with a notifier before each and after the last if they are timed.
+void Program::queue_blocks(bool timed) {
+  cnrtInvokeFuncParam_t parameters = {&data_parallelism_, &affinity_, CNRT_PARAM_END};
+  if (timed) notifiers_.front().place(queue_);
+  for (std::size_t index = 0; index < blocks_.size(); ++index) {
+    blocks_[index]->run(&parameters, queue_);
+    if (timed) notifiers_[index + 1].place(queue_);
+  }
+}
+
 void Program::run(const float* const* inputs, float* const* outputs, double* block_seconds) {
   device_.make_current();
   for (std::size_t index = 0; index < inputs_.size(); ++index) {
@@ -166,11 +165,12 @@ void Program::run(const float* const* inputs, float* const* outputs, double* blo
           "cnmlMemcpyBatchTensorToDevice", port.tensor->name);
   }
 
-  cnrtInvokeFuncParam_t parameters = {&data_parallelism_, &affinity_, CNRT_PARAM_END};
-  notifiers_.front().place(queue_);
-  for (std::size_t index = 0; index < blocks_.size(); ++index) {
-    blocks_[index]->run(&parameters, queue_);
-    if (block_seconds != nullptr) notifiers_[index + 1].place(queue_);
+  try {
+    queue_blocks(block_seconds != nullptr);
+  } catch (...) {
+    // What is queued already must not meet memory that is freed or used anew.
+    queue_.synchronize_for_cleanup();
+    throw;
   }
   queue_.synchronize();
   if (block_seconds != nullptr) {

@@ -131,6 +131,9 @@ class FusedBlock : public Block {
 class Program {
  public:
   Program(const float* weights, int data_parallelism, void (*build)(Program&));
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program();
 
   // Tensors that blocks hand over, and which of them the user feeds and gets, in the order of the model's ports.
   const Tensor& tensor(const char* name, Shape shape) { return make_tensor(name, shape, true); }
@@ -161,12 +164,13 @@ class Program {
 
   Tensor& make_tensor(const char* name, Shape shape, bool in_memory);
   void reserve_stack();
+  void queue_blocks(bool timed);
 
   int data_parallelism_;
   unsigned int affinity_ = 0x01;  // the library's default
   const float* weights_;
   // In the order of their life: the last is destroyed first.
-  std::shared_ptr<Library> library_;
+  Library library_;
   Device device_;
   Queue queue_;
   std::deque<Tensor> tensors_;

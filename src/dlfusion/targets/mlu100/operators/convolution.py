@@ -18,14 +18,19 @@ def border(pads: Padding) -> str:
     return f"Border{{{top}, {bottom}, {left}, {right}}}"
 
 
-def padded(scope: Scope, source: Tensor, pads: Padding) -> Tensor:
-    """`source` with zeros round its maps, by an operator of its own; itself if there is nothing to add."""
+def fill(value: float) -> list[str]:
+    """The C++ text of what is put round a map; none for zero, the default."""
+    return [f"{float(value)!r}f"] if value else []
+
+
+def padded(scope: Scope, source: Tensor, pads: Padding, value: float = 0) -> Tensor:
+    """`source` with `value` round its maps, by an operator of its own; itself if there is nothing to add."""
     if pads == NO_PADS:
         return source
     top, left, bottom, right = pads
     batch, channels, height, width = source.shape
     target = scope.tensor("padded", (batch, channels, height + top + bottom, width + left + right))
-    return scope.emit("pad", [source], target, settings=[border(pads)])
+    return scope.emit("pad", [source], target, settings=[border(pads), *fill(value)])
 
 
 def conv(scope: Scope, operator: Conv) -> None:

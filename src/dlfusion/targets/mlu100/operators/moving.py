@@ -9,8 +9,8 @@ from dlfusion.ops.operator import Shape
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode
 from dlfusion.ops.space_to_depth import SpaceToDepth
-from dlfusion.targets.mlu100.operators.convolution import border
-from dlfusion.targets.mlu100.operators.scope import NoForm, Scope, Tensor, require_same_elements
+from dlfusion.targets.mlu100.operators.convolution import border, fill
+from dlfusion.targets.mlu100.operators.scope import NoForm, Scope, Tensor, require_half, require_same_elements
 
 Move = tuple[Shape, tuple[int, int, int, int]]
 """The sizes under which a tensor is seen, and the order of these four axes afterwards."""
@@ -95,10 +95,8 @@ def pad(scope: Scope, operator: Pad) -> None:
     pads = (operator.top, operator.left, operator.bottom, operator.right)
     if min(pads) < 0:
         raise NoForm(f"it crops (top, left, bottom, right: {pads}); CNML's AddPad only adds")
-    settings = [border(pads)]
-    if operator.value != 0:
-        settings.append(f"{float(operator.value)!r}f")
-    scope.emit("pad", [scope.input], scope.output, settings=settings)
+    require_half(operator.value, "the value that it pads with")
+    scope.emit("pad", [scope.input], scope.output, settings=[border(pads), *fill(operator.value)])
 
 
 def reshape(scope: Scope) -> None:

@@ -7,14 +7,18 @@ import numpy as np
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.operator import Shape
-from dlfusion.targets.mlu100.operators.scope import Scope, Tensor
+from dlfusion.targets.mlu100.operators.scope import LARGEST, Scope, Tensor
 
 RELU6_LIMIT = 6.0
 
 
 def clip(scope: Scope, operator: Clip) -> None:
-    """RELU or RELU6, or one of them between two scales that move the limits to 0 and to 0 and 6."""
-    low, high = operator.low, operator.high
+    """RELU or RELU6, or one of them between two scales that move the limits to 0 and to 0 and 6.
+
+    Limits from the largest number of fp16 on limit nothing.
+    """
+    low = operator.low if operator.low > -LARGEST else -math.inf
+    high = operator.high if operator.high < LARGEST else math.inf
     if (low, high) == (-math.inf, math.inf):
         scope.emit("copy", [scope.input], scope.output)
     elif low == 0 and high == math.inf:

@@ -1,5 +1,9 @@
 """Pools, over windows and over whole maps."""
 
+from math import prod
+
+import numpy as np
+
 from dlfusion.graph.graph import Graph
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
@@ -23,8 +27,8 @@ from dlfusion.ops.sigmoid import Sigmoid
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.spatial import Pair
-from dlfusion.targets.mlu100.operators.convolution import NO_PADS, padded, pair
-from dlfusion.targets.mlu100.operators.scope import NoForm, Scope, Tensor
+from dlfusion.targets.mlu100.operators.convolution import padded, pair
+from dlfusion.targets.mlu100.operators.scope import LARGEST, NoForm, Scope, Tensor
 
 MOST_CHANNELS_AT_ONCE = 256
 WINDOW_LIMITS = {"MAX": 8190 * 16, "AVG": 8186 * 16}
@@ -33,33 +37,45 @@ cnml.h 7.2.0."""
 
 
 def max_pool(scope: Scope, operator: MaxPool) -> None:
-    """Pool; with padding, AddPad before it, whose zeros are never larger than a map without negative numbers."""
+    """Pool; with padding, AddPad before it: zeros round a map without negative numbers, else the lowest that is finite.
+
+    No maximum of finite numbers changes beside either.
+    """
     if operator.dilations != (1, 1):
         raise NoForm(f"its dilations are {operator.dilations[0]} x {operator.dilations[1]}, CNML's pools have none")
-    if operator.pads != NO_PADS and not is_never_negative(scope.graph, scope.input.value):
-        raise NoForm(
-            "it is padded, and CNML's pools are padded with zeros, which may be larger than its input; it would have a "
-            "form behind a Relu, for example"
-        )
-    _pool(scope, "MAX", padded(scope, scope.input, operator.pads), operator.kernel, operator.strides)
+    value = 0.0 if is_never_negative(scope.graph, scope.input.value) else -LARGEST
+    source = padded(scope, scope.input, operator.pads, value)
+    _pool(scope, "MAX", source, scope.output, operator.kernel, operator.strides)
 
 
 def average_pool(scope: Scope, operator: AveragePool) -> None:
-    """Pool; CNML always divides by the size of the window, so that all positions must count."""
-    height, width = scope.input.shape[2:]
-    counted = {*operator.row_counts(height)}, {*operator.column_counts(width)}
-    if counted != ({operator.kernel[0]}, {operator.kernel[1]}):
-        raise NoForm("padding does not count in its averages (count_include_pad is 0, or ceil mode), in CNML's it does")
-    _pool(scope, "AVG", padded(scope, scope.input, operator.reach), operator.kernel, operator.strides)
+    """Pool, which divides by the size of the window. Where less counts, a Scale makes up for it.
+
+    Its factors belong to positions, so that a Reshape before it makes positions channels and one after it maps again.
+    """
+    batch, channels, height, width = scope.input.shape
+    counts = np.outer(operator.row_counts(height), operator.column_counts(width))
+    factors = (prod(operator.kernel) / counts).ravel().astype(np.float32)
+    source = padded(scope, scope.input, operator.reach)
+    if (factors == 1).all():
+        _pool(scope, "AVG", source, scope.output, operator.kernel, operator.strides)
+        return
+    shares = scope.tensor("shares", scope.output.shape)
+    _pool(scope, "AVG", source, shares, operator.kernel, operator.strides)
+    by_position = (batch * channels, factors.size, 1, 1)
+    positions = scope.emit("reshape", [shares], scope.tensor("positions", by_position))
+    averages = scope.tensor("averages", by_position)
+    scope.emit("scale", [positions], averages, [factors, np.zeros_like(factors)])
+    scope.emit("reshape", [averages], scope.output)
 
 
 def global_pool(scope: Scope, mode: str) -> None:
     """Pool with a window as large as the map."""
     height, width = scope.input.shape[2:]
-    _pool(scope, mode, scope.input, (height, width), (1, 1))
+    _pool(scope, mode, scope.input, scope.output, (height, width), (1, 1))
 
 
-def _pool(scope: Scope, mode: str, source: Tensor, window: Pair, strides: Pair) -> None:
+def _pool(scope: Scope, mode: str, source: Tensor, output: Tensor, window: Pair, strides: Pair) -> None:
     size = (max(window) + 1) * min(source.shape[1], MOST_CHANNELS_AT_ONCE)
     if size >= WINDOW_LIMITS[mode]:
         raise NoForm(
@@ -67,7 +83,7 @@ def _pool(scope: Scope, mode: str, source: Tensor, window: Pair, strides: Pair) 
             f"(channels, at most {MOST_CHANNELS_AT_ONCE}) is {size}, and must be below {WINDOW_LIMITS[mode]}"
         )
     settings = [f"CNML_POOL_{mode}", pair("Window", window), pair("Strides", strides)]
-    scope.emit("pool", [source], scope.output, settings=settings)
+    scope.emit("pool", [source], output, settings=settings)
 
 
 def is_never_negative(graph: Graph, value: str) -> bool:

@@ -9,6 +9,9 @@ import numpy as np
 from dlfusion.graph.graph import Array, Graph, Node
 from dlfusion.ops.operator import Shape
 
+LARGEST = 65504.0
+"""The largest finite number of the device, which computes in fp16."""
+
 
 class NoForm(Exception):  # noqa: N818 - an answer about a node, which `target.check` turns into an error
     """CNML has no form of a node; the text says why."""
@@ -91,7 +94,13 @@ class Scope:
         constants: Sequence[Array] = (),
         settings: Sequence[str] = (),
     ) -> Tensor:
-        """Adds a base operator; returns its output."""
+        """Adds a base operator; returns its output.
+
+        Raises:
+            NoForm: a constant is beyond what fp16 can hold.
+        """
+        for array in constants:
+            require_half(float(max(array.max(), array.min(), key=abs)), "one of its constants")
         packed = tuple(Constant(np.ascontiguousarray(array, dtype=np.float32)) for array in constants)
         self.operators.append(BaseOperator(function, tuple(inputs), output, packed, tuple(settings)))
         return output
@@ -105,6 +114,16 @@ class Scope:
     def activation(self, function: str, source: Tensor, output: Tensor) -> Tensor:
         """Adds one of CNML's activation functions, such as `RELU`."""
         return self.emit("activation", [source], output, settings=[f"CNML_ACTIVE_{function}"])
+
+
+def require_half(value: float, what: str) -> None:
+    """Nothing, if fp16 has such a number.
+
+    Raises:
+        NoForm: it would be infinite on the device, or is no number.
+    """
+    if not abs(value) <= LARGEST:
+        raise NoForm(f"{what} is {value:g}, but the device's fp16 ends at {LARGEST:g}")
 
 
 def require_same_elements(before: Shape, after: Shape) -> None:

@@ -111,7 +111,9 @@ cnmlStatus_t cnmlCompileBaseOp(cnmlBaseOp_t op, cnmlCoreVersion_t version, int m
   });
 }
 
-cnmlStatus_t cnmlDestroyBaseOp(cnmlBaseOp_t* op) { return destroy("cnmlDestroyBaseOp", op); }
+cnmlStatus_t cnmlDestroyBaseOp(cnmlBaseOp_t* op) {
+  return destroy("cnmlDestroyBaseOp", op, [](const cnmlBaseOp& made) { require_no_waiting_call(made.executable); });
+}
 
 cnmlStatus_t cnmlCheckBaseOpRunnable(cnmlBaseOp_t op, cnmlCoreVersion_t version) {
   return cnml_call("cnmlCheckBaseOpRunnable", [&] {

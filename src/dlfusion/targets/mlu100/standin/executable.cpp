@@ -199,6 +199,12 @@ void require_mlu100(cnmlCoreVersion_t version) {
   require(version == CNML_MLU100, Fault::UNSUPPORTED, "the core version must be CNML_MLU100");
 }
 
+void require_no_waiting_call(const std::shared_ptr<const Executable>& executable) {
+  // The operator itself has one share, and each waiting call another.
+  require(executable.use_count() <= 1, Fault::WRONG_ORDER,
+          "a call of this operator waits in a queue; call cnrtSyncQueue first");
+}
+
 void enqueue(const std::shared_ptr<const Executable>& executable, const Arguments& arguments) {
   require_device();
   cnrtQueue& queue = object_at(arguments.queue);

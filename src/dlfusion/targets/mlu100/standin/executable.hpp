@@ -94,6 +94,9 @@ struct Arguments {
   cnrtQueue_t queue;
 };
 
+// Fails if a call of the operator waits in a queue, which would then run something that is gone.
+void require_no_waiting_call(const std::shared_ptr<const Executable>& executable);
+
 // Checks a compute call and puts it into its queue.
 void enqueue(const std::shared_ptr<const Executable>& executable, const Arguments& arguments);
 

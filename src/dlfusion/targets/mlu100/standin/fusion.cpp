@@ -49,7 +49,9 @@ cnmlStatus_t cnmlCreateFusionOp(cnmlFusionOp_t* op) {
   return cnml_call("cnmlCreateFusionOp", [&] { create(op, cnmlFusionOp{}); });
 }
 
-cnmlStatus_t cnmlDestroyFusionOp(cnmlFusionOp_t* op) { return destroy("cnmlDestroyFusionOp", op); }
+cnmlStatus_t cnmlDestroyFusionOp(cnmlFusionOp_t* op) {
+  return destroy("cnmlDestroyFusionOp", op, [](const cnmlFusionOp& made) { require_no_waiting_call(made.executable); });
+}
 
 cnmlStatus_t cnmlFuseOp(cnmlBaseOp_t op, cnmlFusionOp_t fusion_op) {
   return cnml_call("cnmlFuseOp", [&] {

@@ -65,7 +65,10 @@ cnrtRet_t cnrtCreateQueue(cnrtQueue_t* pQueue) {
 }
 
 cnrtRet_t cnrtDestroyQueue(cnrtQueue_t queue) {
-  return cnrt_call("cnrtDestroyQueue", [&] { table<cnrtQueue>().remove(queue); });
+  return cnrt_call("cnrtDestroyQueue", [&] {
+    require(object_at(queue).tasks.empty(), Fault::WRONG_ORDER, "calls wait in this queue; call cnrtSyncQueue first");
+    table<cnrtQueue>().remove(queue);
+  });
 }
 
 cnrtRet_t cnrtSyncQueue(cnrtQueue_t queue) {

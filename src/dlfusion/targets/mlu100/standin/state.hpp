@@ -180,18 +180,26 @@ void create(Object** handle, Object object) {
   *handle = table<Object>().add(std::make_unique<Object>(std::move(object)));
 }
 
-template <class Object>
-cnmlStatus_t destroy(const char* function, Object** handle) {
+// Destroys an object unless `check`, which is given it, fails.
+template <class Object, class Check>
+cnmlStatus_t destroy(const char* function, Object** handle, const Check& check) {
   return cnml_call(function, [&] {
     require_argument(handle, "the pointer to the handle");
+    check(object_at(*handle));
     table<Object>().remove(*handle);
     *handle = nullptr;
   });
 }
 
+template <class Object>
+cnmlStatus_t destroy(const char* function, Object** handle) {
+  return destroy(function, handle, [](const Object&) {});
+}
+
 // --- simulated times -----------------------------------------------------------------------------------------------
 
-// The time of the operator that is compiled next, from the file of times; nothing where notifiers measure.
+// The time of the operator that is compiled next, from the file of times; nothing where notifiers measure. After the
+// last comes the first again, since a process may compile its operators several times.
 std::optional<double> next_operator_microseconds();
 
 // Whether a file of times was given, so that notifiers report simulated time.
