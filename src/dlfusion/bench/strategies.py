@@ -11,7 +11,7 @@ from typing import cast
 from dlfusion import driver
 from dlfusion.cost.model import plan_seconds
 from dlfusion.cost.profile import Profile
-from dlfusion.driver.planning import AnyStrategy, Model, PathLike, as_target, is_measuring
+from dlfusion.driver.planning import AnyStrategy, Model, PathLike, as_target
 from dlfusion.errors import InputError
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Accelerator
@@ -31,7 +31,7 @@ from dlfusion.runtime.measure import Setting
 from dlfusion.search import find_strategy
 from dlfusion.search.choices import brute_force_count
 from dlfusion.search.problem import Problem
-from dlfusion.search.strategy import MeasuringStrategy, Strategy
+from dlfusion.search.strategy import MeasuringStrategy, Strategy, is_measuring
 from dlfusion.targets.simulated.simulator import simulate
 from dlfusion.targets.target import Target
 from dlfusion.tuning.session import Outcome, Session
@@ -261,7 +261,7 @@ def named_strategies(
             text = f"{ORACLE}:{oracle_depth}" if strategy == ORACLE and oracle_depth is not None else strategy
             name, found = Path(text).name if text.endswith(".py") else text, find_strategy(text)
         else:
-            name, found = type(strategy).__name__, strategy
+            name, found = type(strategy).__name__, find_strategy(strategy)
         if name in named:
             raise InputError(f"the strategy {name} is named twice; name each once")
         named[name] = found

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, TypeAlias, cast
 
 from platformdirs import user_data_path
 
@@ -20,7 +20,7 @@ from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
 from dlfusion.search import find_strategy
 from dlfusion.search.problem import Problem
-from dlfusion.search.strategy import MeasuringStrategy, Strategy
+from dlfusion.search.strategy import MeasuringStrategy, Strategy, is_measuring
 from dlfusion.targets import find_target
 from dlfusion.targets.target import Target
 from dlfusion.tuning.session import Outcome, Session
@@ -102,7 +102,7 @@ def choose(
     progress: SearchProgress | None = None,
 ) -> Plan:
     """The plan that a strategy chooses for a problem on a target; the arguments are those of `plan`."""
-    chosen = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    chosen = find_strategy(strategy)
     if is_measuring(chosen):
         return search(task, target, chosen, budget_seconds, database, progress).plan
     result = cast(Strategy, chosen).plan(task)
@@ -131,15 +131,10 @@ def tune(
     """
     network = import_model(model, shapes)
     device = as_target(target)
-    chosen = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    chosen = find_strategy(strategy)
     if not is_measuring(chosen):
         raise PlanError(f"The strategy `{strategy}` does not measure, so there is nothing to tune; use `plan` for it.")
     return search(problem(network, device, cores, profile), device, chosen, budget_seconds, database, progress)
-
-
-def is_measuring(strategy: Strategy | MeasuringStrategy) -> TypeGuard[MeasuringStrategy]:
-    """Whether a strategy asks for measurements."""
-    return hasattr(strategy, "search")
 
 
 def search(

@@ -44,7 +44,6 @@ def write_project(model: Model, plan: Plan, folder: PathLike) -> Path:
         BuildError: the folder holds something else, or cannot be written.
     """
     network = import_model(model)
-    check(network)
     device = as_target("mlu100")
     legality.check(network, plan, legality.machine_limits(device.machine))
     with device.bench(network) as bench:

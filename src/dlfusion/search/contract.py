@@ -6,6 +6,7 @@ strategy that measures is answered from that model too.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from dlfusion.plans.schedule import Schedule, schedule
 from dlfusion.plans.traffic import arena_bytes, block_traffic, operations
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategies.baseline import Baseline
-from dlfusion.search.strategy import MeasuringStrategy, Request, Strategy, TimeBlocks, TimePlans
+from dlfusion.search.strategy import MeasuringStrategy, Request, Strategy, TimeBlocks, TimePlans, is_measuring
 
 ANSWERS = 20
 """Requests that are answered before the budget counts as spent, in the second run of a strategy that measures."""
@@ -53,7 +54,7 @@ def check_strategy(strategy: Strategy | MeasuringStrategy, chooses: bool = True)
         where = f"on the network {problem.network.graph.name} and the machine {problem.machine.name}"
         plans = [_made(strategy, problem, where)]
         _require(_made(strategy, problem, where) == plans[0], f"another plan when asked again {where}")
-        if hasattr(strategy, "search"):
+        if is_measuring(strategy):
             plans.append(_made(strategy, problem, where, ANSWERS))
             plans.append(_made(strategy, problem, where, 0))
         for plan in plans:
@@ -81,8 +82,8 @@ def _require(kept: bool, fault: str) -> None:
 
 def _made(strategy: Strategy | MeasuringStrategy, problem: Problem, where: str, answers: int | None = None) -> Plan:
     """The strategy's plan; one that measures gets `answers` answers (None: all that it asks for)."""
-    if not hasattr(strategy, "search"):
-        return strategy.plan(problem)
+    if not is_measuring(strategy):
+        return cast(Strategy, strategy).plan(problem)
     search = strategy.search(problem)
     answered, refused = 0, 0
     answer: tuple[float, ...] | None = None

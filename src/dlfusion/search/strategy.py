@@ -9,7 +9,7 @@ from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import extract_tb
-from typing import Protocol, cast
+from typing import Protocol, TypeGuard, cast
 
 from dlfusion.errors import DlfusionError, PlanError
 from dlfusion.plans.plan import Block, Plan
@@ -68,6 +68,11 @@ class MeasuringStrategy(Protocol):
         ...
 
 
+def is_measuring(strategy: Strategy | MeasuringStrategy) -> TypeGuard[MeasuringStrategy]:
+    """Whether a strategy asks for measurements."""
+    return hasattr(strategy, "search")
+
+
 def strategy_names() -> tuple[str, ...]:
     """The names of all strategies, in alphabetical order."""
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(strategies.__path__)))
@@ -114,9 +119,9 @@ def _from_file(path: Path, argument: str | None) -> Strategy | MeasuringStrategy
     with _faults_of(path, "in `create`"):
         made = create(argument)
     checked = _checked(made, f"What `create` of the strategy file {path} returned, {made!r},")
-    if hasattr(checked, "search"):
-        return _MeasuringOfFile(path, cast(MeasuringStrategy, checked))
-    return _StrategyOfFile(path, checked)
+    if is_measuring(checked):
+        return _MeasuringOfFile(path, checked)
+    return _StrategyOfFile(path, cast(Strategy, checked))
 
 
 @dataclass(frozen=True, slots=True)

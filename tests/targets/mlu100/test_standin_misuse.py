@@ -1,7 +1,6 @@
 """Wrong tensors, memory, constants and parameters, one mistake each: the stand-in answers with the right status."""
 
 import ctypes
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,19 +18,12 @@ from tests.targets.mlu100.standin_library import (
     MLU100,
     OUTOFRANGE,
     UNSUPPORT,
-    Session,
     Tensor,
 )
 
 CNRT_MEMORY, CNRT_POINTER = 632008, 632021
 MISTAKES = Mistakes()
 mistake = MISTAKES.ends_with
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with Session() as session:
-        yield Bench(session)
 
 
 # --- handles and memory --------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import ctypes
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -24,12 +23,6 @@ from tests.targets.mlu100.standin_library import (
 CNRT_NODEV, CNRT_INVALID, CNRT_INIT, CNRT_OPERATION = 632009, 632007, 632024, 632031
 MISTAKES = Mistakes()
 mistake = MISTAKES.ends_with
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    with Session() as session:
-        yield Bench(session)
 
 
 # --- compiling and computing ---------------------------------------------------------------------------------------
