@@ -20,6 +20,7 @@ from dlfusion.machine import host
 from dlfusion.plans.plan import Block
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
+from dlfusion.targets.cpu import isa as instruction_sets
 from dlfusion.targets.cpu import target
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.lowering import Lowering, lower
@@ -204,10 +205,10 @@ def test_the_instruction_set_can_be_chosen(isa: str) -> None:
 def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     for isas, best in ((("avx2", "avx512"), "avx512"), (("avx2",), "avx2")):
         machine = replace(host(), isas=isas)
-        monkeypatch.setattr(driver.compiling, "host", lambda machine=machine: machine)
+        monkeypatch.setattr(instruction_sets, "host", lambda machine=machine: machine)
         assert driver.choose_isa().name == best
     machine = replace(host(), isas=())
-    monkeypatch.setattr(driver.compiling, "host", lambda: machine)
+    monkeypatch.setattr(instruction_sets, "host", lambda: machine)
     with pytest.raises(InputError, match="avx512, avx2"):
         driver.choose_isa()
 

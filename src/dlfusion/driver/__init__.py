@@ -5,7 +5,6 @@ from dlfusion.driver.compiling import (
     CompiledModel,
     Difference,
     ProgressCallback,
-    choose_isa,
     compile,  # noqa: A004 - the API's name for it
     first_difference,
     load,
@@ -24,6 +23,7 @@ from dlfusion.driver.planning import (
     tune,
 )
 from dlfusion.driver.projects import PROJECT_TARGETS, check_project, write_project
+from dlfusion.targets.cpu.isa import choose_isa
 
 __all__ = [
     "DEFAULT_STRATEGY",

@@ -21,7 +21,6 @@ from dlfusion.driver.planning import (
 from dlfusion.errors import InputError, VerificationError
 from dlfusion.graph.graph import Array, Port
 from dlfusion.layers.layer import Network
-from dlfusion.machine import host
 from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
 from dlfusion.runtime.build import build
@@ -29,7 +28,7 @@ from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.check import Verdict, compare
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.reference import evaluate, evaluate_all
-from dlfusion.targets.cpu.isa import ISAS, Isa
+from dlfusion.targets.cpu.isa import choose_isa
 from dlfusion.targets.cpu.target import generate
 
 ProgressCallback = Callable[[str, int, int], None]
@@ -171,23 +170,6 @@ def load(folder: PathLike) -> CompiledModel:
             f"{path} is no compiled model: {error}. Make one with `dlfusion compile MODEL -o {path}`."
         ) from error
     return CompiledModel(path, Plan.from_json(text))
-
-
-def choose_isa(name: str | None = None) -> Isa:
-    """The instruction set of that name, or the best that this CPU has.
-
-    Raises:
-        InputError: there is no such instruction set, or this CPU has none that is supported.
-    """
-    if name is not None:
-        if name not in ISAS:
-            raise InputError(f"unknown instruction set {name!r}; supported: {', '.join(ISAS)}")
-        return ISAS[name]
-    available = host().isas
-    for candidate in ISAS.values():  # best first
-        if candidate.name in available:
-            return candidate
-    raise InputError(f"this CPU has none of the supported instruction sets: {', '.join(ISAS)}")
 
 
 def random_inputs(network: Network, seed: int = 0) -> tuple[Array, ...]:

@@ -19,6 +19,7 @@ from dlfusion.plans.structure import structure
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.toolchain import COMMON_FLAGS
+from dlfusion.targets.cpu import isa as instruction_sets
 from dlfusion.targets.cpu import measuring
 from dlfusion.targets.cpu.isa import ISAS
 from dlfusion.targets.cpu.measuring import CpuBench, CpuTarget
@@ -150,7 +151,8 @@ def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setattr(measuring, "host", lambda: poor)
     with pytest.raises(InputError, match="cannot run avx512; it has avx2"):
         CpuTarget("avx512")
-    monkeypatch.setattr(measuring, "host", lambda: replace(poor, isas=()))
+    for module in (measuring, instruction_sets):
+        monkeypatch.setattr(module, "host", lambda: replace(poor, isas=()))
     with pytest.raises(InputError, match="none of the supported"):
         CpuTarget()
 

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from dlfusion.errors import InputError
+from dlfusion.machine.host import host
+
 
 @dataclass(frozen=True, slots=True)
 class Isa:
@@ -22,3 +25,20 @@ AVX512 = Isa(
 AVX2 = Isa("avx2", 8, 16, ("-mavx2", "-mfma"))
 
 ISAS = {isa.name: isa for isa in (AVX512, AVX2)}
+
+
+def choose_isa(name: str | None = None) -> Isa:
+    """The instruction set of that name, or the best that this CPU has.
+
+    Raises:
+        InputError: there is no such instruction set, or this CPU has none that is supported.
+    """
+    if name is not None:
+        if name not in ISAS:
+            raise InputError(f"unknown instruction set {name!r}; supported: {', '.join(ISAS)}")
+        return ISAS[name]
+    available = host().isas
+    for candidate in ISAS.values():  # best first
+        if candidate.name in available:
+            return candidate
+    raise InputError(f"this CPU has none of the supported instruction sets: {', '.join(ISAS)}")

@@ -20,7 +20,7 @@ from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import Setting, take_turns
 from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
-from dlfusion.targets.cpu.isa import ISAS, Isa
+from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa
 from dlfusion.targets.cpu.target import generate, include_folder, prepare
 from dlfusion.targets.target import PlanTimes
 
@@ -157,14 +157,12 @@ class CpuBench:
 
 
 def _instruction_set(name: str | None) -> Isa:
-    available = [isa for isa in ISAS.values() if isa.name in host().isas]  # best first
-    if name is not None and name not in ISAS:
-        raise InputError(f"unknown instruction set {name!r}; supported: {', '.join(ISAS)}")
-    if name is not None and ISAS[name] not in available:
-        raise InputError(f"this CPU cannot run {name}; it has {', '.join(isa.name for isa in available) or 'none'}")
-    if not available:
-        raise InputError(f"this CPU has none of the supported instruction sets: {', '.join(ISAS)}")
-    return available[0] if name is None else ISAS[name]
+    """The instruction set of that name, or the best; code for any can be generated, but only some can be run here."""
+    chosen, available = choose_isa(name), host().isas
+    if chosen.name not in available:
+        runnable = ", ".join(isa for isa in ISAS if isa in available) or "none"
+        raise InputError(f"this CPU cannot run {chosen.name}; it has {runnable}")
+    return chosen
 
 
 def _library_digest() -> str:
