@@ -29,6 +29,19 @@ def cuts(problem: Problem, first: int, last: int) -> Iterator[Schedule]:
         yield schedule(problem.network, block) if cut is None else cut
 
 
+def possible_ranges(problem: Problem, longest: int | None = None) -> Iterator[tuple[int, int]]:
+    """First and last layer of every range that `can_be_block`, by first layer, then by length.
+
+    `longest` is the most layers to a range, None for no limit.
+    """
+    count = len(problem.network.layers)
+    for first in range(count):
+        for last in range(first, count if longest is None else min(count, first + longest)):
+            if not can_be_block(problem, first, last):
+                break
+            yield first, last
+
+
 def can_be_block(problem: Problem, first: int, last: int) -> bool:
     """False if no block can hold these layers, nor any that begins at `first` and reaches further than `last`.
 

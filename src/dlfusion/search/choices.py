@@ -8,7 +8,7 @@ from dlfusion.plans.plan import Block, Partition
 from dlfusion.plans.schedule import block_flow
 from dlfusion.plans.structure import structure
 from dlfusion.search.blocks import moved, step_rows
-from dlfusion.search.candidates import can_be_block, candidates
+from dlfusion.search.candidates import candidates, possible_ranges
 from dlfusion.search.dynamic import Option
 from dlfusion.search.problem import Problem
 
@@ -32,13 +32,9 @@ class Choices:
 
     def ranges(self, length: int | None = None) -> Iterator[tuple[int, int]]:
         """First and last layer of every range that can be one block, of `length` layers if that is given."""
-        count = len(self._problem.network.layers)
-        for first in range(count):
-            for last in range(first, min(count, first + self._longest)):
-                if not can_be_block(self._problem, first, last):
-                    break
-                if length is None or last - first + 1 == length:
-                    yield first, last
+        for first, last in possible_ranges(self._problem, self._longest):
+            if length is None or last - first + 1 == length:
+                yield first, last
 
     def of(self, first: int, last: int) -> tuple[Block, ...]:
         """The blocks of a range, in the order of `candidates`."""
@@ -79,14 +75,11 @@ def brute_force_count(problem: Problem) -> int:
     network = problem.network
     known: dict[str, int] = {}
     covers = [1, *[0] * len(network.layers)]
-    for first in range(len(network.layers)):
-        for last in range(first, len(network.layers)):
-            if not can_be_block(problem, first, last):
-                break
-            digest = structure(network, Block(first, last, 1))
-            if digest not in known:
-                known[digest] = len(candidates(problem, first, last))
-            covers[last + 1] += covers[first] * known[digest]
+    for first, last in possible_ranges(problem):
+        digest = structure(network, Block(first, last, 1))
+        if digest not in known:
+            known[digest] = len(candidates(problem, first, last))
+        covers[last + 1] += covers[first] * known[digest]
     return covers[-1]
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from dlfusion.plans.plan import Block
 from dlfusion.plans.structure import structure
 from dlfusion.search.blocks import moved
-from dlfusion.search.candidates import can_be_block, cuts
+from dlfusion.search.candidates import cuts, possible_ranges
 from dlfusion.search.dynamic import Option
 from dlfusion.search.problem import Problem
 
@@ -32,15 +32,10 @@ class RangeTable:
     @cached_property
     def _table(self) -> dict[tuple[int, int], Option]:
         table = {}
-        count = len(self._problem.network.layers)
-        for first in range(count):
-            end = count if self._longest is None else min(count, first + self._longest)
-            for last in range(first, end):
-                if not can_be_block(self._problem, first, last):
-                    break
-                option = self._evaluated(first, last)
-                if option is not None:
-                    table[first, last] = option
+        for first, last in possible_ranges(self._problem, self._longest):
+            option = self._evaluated(first, last)
+            if option is not None:
+                table[first, last] = option
         return table
 
     def _evaluated(self, first: int, last: int) -> Option | None:
