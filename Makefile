@@ -14,6 +14,7 @@ COMPILER := $(firstword $(foreach name,$(firstword $(CXX)) g++ clang++,$(shell c
 comma := ,
 DEMO_EXTRAS := bench$(if $(COMPILER),,$(comma)compiler)
 DEMO_READY := $(VENV)/.ready-demo$(if $(COMPILER),,-compiler)
+PEERS_READY := $(VENV)/.ready-peers$(if $(COMPILER),,-compiler)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format bench clean
@@ -37,7 +38,7 @@ format: $(VENV)/.ready-dev  ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEMO_READY)  ## Measure the models of the README's table against ONNX Runtime
+bench: $(PEERS_READY)  ## Measure all models beside ONNX Runtime, OpenVINO, ncnn and MNN; about an hour
 	$(BIN)/python -m benchmarks.table
 
 clean:  ## Remove the environment and everything that was made
@@ -51,6 +52,12 @@ $(BIN)/python:
 
 $(DEMO_READY): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$(DEMO_EXTRAS)]'
+	touch $@
+
+# pnnx, the converter for ncnn, names torch as what it depends on, for functions that are not used here.
+$(PEERS_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[peers,tuning$(if $(COMPILER),,$(comma)compiler)]'
+	$(BIN)/python -m pip install --quiet --no-deps pnnx
 	touch $@
 
 $(VENV)/.ready-dev: pyproject.toml | $(BIN)/python

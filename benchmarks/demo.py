@@ -10,6 +10,7 @@ from rich.console import Console
 
 from dlfusion import driver, zoo
 from dlfusion.bench.compare import Options, compare
+from dlfusion.bench.engines.onnx_runtime import OnnxRuntime
 from dlfusion.cli.compile import compile_model
 from dlfusion.cli.console import guarded, output, progress
 from dlfusion.machine.host import usable_cores
@@ -41,15 +42,15 @@ def main() -> None:
     compile_model(MODEL, out=ARTEFACT)
 
     cores = tuple(sorted({1, usable_cores()}))
-    console.print("\n[bold]3. Time it against ONNX Runtime,[/] all in turns in one process")
+    console.print("\n[bold]3. Time it against ONNX Runtime,[/] all in turns")
     options = [f"-s {name}" for name in COMPARED] + [f"--cores {count}" for count in cores]
-    console.print(f"   dlfusion bench {MODEL} {' '.join(options)} --no-memory\n")
+    console.print(f"   dlfusion bench {MODEL} {' '.join(options)} --peers onnxruntime --no-memory\n")
     network = driver.import_model(MODEL)
     for name in COMPARED:
         console.print(f"   {name}: {fused_text(driver.plan(network, strategy=name))}", highlight=False)
     console.print()
     with progress() as advance:
-        record = compare([MODEL], Options(COMPARED, cores, SECONDS, memory=False), advance)
+        record = compare([MODEL], Options(COMPARED, cores, SECONDS, memory=False, peers=(OnnxRuntime,)), advance)
     output().print(terminal(engine_table(record)))
     console.print(f"\nRead the generated code: {ARTEFACT}/sources    the plan, to edit: {ARTEFACT}/plan.json")
     console.print(f"Why it cuts where it does: dlfusion explain {MODEL} --why    tune it: --strategy tuned")

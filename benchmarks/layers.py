@@ -18,39 +18,26 @@ from pathlib import Path
 import numpy as np
 
 from dlfusion.layers.layer import Network
+from dlfusion.machine.host import host
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.targets.cpu.isa import AVX512, ISAS, Isa
 from dlfusion.targets.cpu.kernel import Lowered
-from dlfusion.targets.cpu.kernels import conv_blocked, conv_first, conv_planar, conv_transpose, depthwise
+from dlfusion.targets.cpu.kernels import (
+    conv_1x1,
+    conv_blocked,
+    conv_few_outputs,
+    conv_first,
+    conv_planar,
+    conv_transpose,
+    depthwise,
+)
+from dlfusion.targets.cpu.peak import PeakMeter
 from tests.targets.cpu.kernel_harness import Rows, Step, Tensor, aligned, compile_library, single_layer, supports
 
 COLD_BYTES = 24 << 20
 """What the copies of one layer's memory add up to at least, for cold runs: larger than second-level caches."""
-
-PEAK_SOURCE = """
-#include "vector.hpp"
-using namespace dlfusion;
-constexpr int SUMS = PEAK_SUMS;
-extern "C" float multiply_add_peak(long rounds, float seed) {
-  Vector sum[SUMS];
-  DLFUSION_UNROLL
-  for (int i = 0; i < SUMS; ++i) sum[i] = broadcast(seed + i);
-  const Vector factor = broadcast(seed);
-  const Vector term = broadcast(seed * 0.5f);
-  for (long round = 0; round < rounds; ++round) {
-    DLFUSION_UNROLL
-    for (int i = 0; i < SUMS; ++i) sum[i] = sum[i] * factor + term;
-  }
-  Vector total = {};
-  for (int i = 0; i < SUMS; ++i) total += sum[i];
-  return total[0];
-}
-"""
-PEAK_ROUNDS = 40_000
-PEAK_SUMS = {16: 24, 8: 12}
-"""For each number of lanes, independent sums that fit the registers and hide the latency of multiply-adds."""
 
 
 @dataclass
@@ -94,17 +81,30 @@ def blocked_layers() -> dict[str, Network]:
         "3x3 128-128 @28": convolution(128, 128, (28, 28), 3),
         "3x3 256-256 @14": convolution(256, 256, (14, 14), 3),
         "3x3 512-512 @7": convolution(512, 512, (7, 7), 3),
+        "3x3 s2 128-128 @56": convolution(128, 128, (56, 56), 3, 2),
+        "5x5 64-192 @27": convolution(64, 192, (27, 27), 5),
+        "3x3 384-384 @13": convolution(384, 384, (13, 13), 3),
+    }
+
+
+def pointwise_layers() -> dict[str, Network]:
+    """1x1 convolutions of ResNet-50 and MobileNetV2; maps of 112 columns on four rows, as in fused blocks."""
+    return {
         "1x1 256-64 @56": convolution(256, 64, (56, 56), 1),
         "1x1 64-256 @56": convolution(64, 256, (56, 56), 1),
         "1x1 1024-256 @14": convolution(1024, 256, (14, 14), 1),
         "1x1 256-1024 @14": convolution(256, 1024, (14, 14), 1),
         "1x1 s2 256-512 @56": convolution(256, 512, (56, 56), 1, 2),
-        "3x3 s2 128-128 @56": convolution(128, 128, (56, 56), 3, 2),
-        "5x5 64-192 @27": convolution(64, 192, (27, 27), 5),
-        "3x3 384-384 @13": convolution(384, 384, (13, 13), 3),
-        "1x1 64-384 @14": convolution(64, 384, (14, 14), 1),
-        "1x1 960-160 @7": convolution(960, 160, (7, 7), 1),
+        "1x1 32-16 @4x112": convolution(32, 16, (4, 112), 1),
+        "1x1 16-96 @4x112": convolution(16, 96, (4, 112), 1),
+        "1x1 96-24 @56": convolution(96, 24, (56, 56), 1),
+        "1x1 24-144 @56": convolution(24, 144, (56, 56), 1),
         "1x1 144-24 @56": convolution(144, 24, (56, 56), 1),
+        "1x1 192-32 @28": convolution(192, 32, (28, 28), 1),
+        "1x1 64-384 @14": convolution(64, 384, (14, 14), 1),
+        "1x1 576-96 @14": convolution(576, 96, (14, 14), 1),
+        "1x1 960-160 @7": convolution(960, 160, (7, 7), 1),
+        "1x1 320-1280 @7": convolution(320, 1280, (7, 7), 1),
     }
 
 
@@ -115,12 +115,18 @@ def first_layers() -> dict[str, Network]:
         "11x11 s4 3-64 @224": convolution(3, 64, (224, 224), 11, 4),
         "3x3 3-64 @224": convolution(3, 64, (224, 224), 3),
         "3x3 s2 3-32 @224": convolution(3, 32, (224, 224), 3, 2),
+        "5x5 1-64 @8x960": convolution(1, 64, (24, 960), 5),
+        "3x3 1-64 @8x512": convolution(1, 64, (24, 512), 3),
     }
 
 
+WIDE_MAP = 512
+"""Columns from which on a layer runs only for the middle third of its rows: 8 of 24, as in a step of a fused block."""
+
+
 def planar_layers() -> dict[str, Network]:
-    """FSRCNN's layers, on as many rows as a fused block has in its caches."""
-    size = (8, 960)
+    """FSRCNN's layers."""
+    size = (24, 960)
     return {
         "5x5 1-56 @8x960": convolution(1, 56, size, 5),
         "1x1 56-12 @8x960": convolution(56, 12, size, 1),
@@ -129,13 +135,26 @@ def planar_layers() -> dict[str, Network]:
     }
 
 
+def few_output_layers() -> dict[str, Network]:
+    """Last layers of DnCNN, of ESPCN, and of a network from images to images."""
+    return {
+        "3x3 64-1 @8x512": convolution(64, 1, (24, 512), 3),
+        "3x3 32-4 @8x960": convolution(32, 4, (24, 960), 3),
+        "9x9 64-3 @8x512": convolution(64, 3, (24, 512), 9),
+    }
+
+
 def depthwise_layers() -> dict[str, Network]:
-    """MobileNetV2's depthwise layers whose maps fit the second-level cache, and one whose maps do not."""
+    """Depthwise layers of MobileNetV2 and V3; all maps but the one of 144 x 56 x 56 fit the second-level cache."""
     return {
         "dw 3x3 192 @28": convolution(192, 192, (28, 28), 3, groups=192),
         "dw 3x3 384 @14": convolution(384, 384, (14, 14), 3, groups=384),
         "dw 3x3 s2 192 @28": convolution(192, 192, (28, 28), 3, 2, groups=192),
         "dw 3x3 144 @56": convolution(144, 144, (56, 56), 3, groups=144),
+        "dw 3x3 144 @8x56": convolution(144, 144, (8, 56), 3, groups=144),
+        "dw 3x3 960 @7": convolution(960, 960, (7, 7), 3, groups=960),
+        "dw 5x5 240 @14": convolution(240, 240, (14, 14), 5, groups=240),
+        "dw 5x5 s2 72 @56": convolution(72, 72, (56, 56), 5, 2, groups=72),
     }
 
 
@@ -143,7 +162,7 @@ def transposed_layers() -> dict[str, Network]:
     """FSRCNN's last layer and a step up of U-Net."""
     last = ConvTranspose((9, 9), (2, 2), (4, 4, 4, 4), output_padding=(1, 1))
     return {
-        "9x9 s2 up 56-1 @8x960": transposed(56, 1, (8, 960), last),
+        "9x9 s2 up 56-1 @8x960": transposed(56, 1, (24, 960), last),
         "2x2 s2 up 128-64 @56": transposed(128, 64, (56, 56), ConvTranspose((2, 2), (2, 2))),
     }
 
@@ -152,8 +171,10 @@ def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
     """Each layer with the kernel to measure."""
     groups = (
         (blocked_layers(), conv_blocked),
+        (pointwise_layers(), conv_1x1),
         (first_layers(), conv_first),
         (planar_layers(), conv_planar),
+        (few_output_layers(), conv_few_outputs),
         (transposed_layers(), conv_transpose),
         (depthwise_layers(), depthwise),
     )
@@ -169,6 +190,8 @@ def prepare(name: str, network: Network, lowered: Lowered, function: Callable[..
     """Allocates the layer's memory, once for warm runs and several times for cold ones."""
     layer = network.layers[0]
     shape, output_shape = network.shape(layer.reads[0].value), network.shape(layer.output)
+    height = output_shape[2]
+    rows = (height // 3, height - height // 3) if shape[3] >= WIDE_MAP else (0, height)
     memory: list[tuple[object, ...]] = []
     image = np.random.default_rng(2).standard_normal(shape[1:]).astype(np.float32)
 
@@ -176,21 +199,21 @@ def prepare(name: str, network: Network, lowered: Lowered, function: Callable[..
         source = Tensor(shape[1:], lowered.input_layouts[0], lowered.input_pads[0], isa.lanes, shape[2])
         source.write(image, 0, shape[2])
         target = Tensor(output_shape[1:], lowered.output_layout, lowered.output_pads, isa.lanes, output_shape[2])
-        constants = aligned(lowered.constants)
+        constants = aligned(lowered.constants.finish())
         inputs, output = (Rows * 1)(source.rows()), target.rows()
         arguments = (ctypes.byref(inputs), ctypes.byref(output), ctypes.c_void_p(constants.ctypes.data))
 
         memory.append((source, target, constants))
 
         def run() -> None:
-            function(*arguments, 0, output_shape[2], 0, 1)
+            function(*arguments, *rows, 0, 1)
 
         return run, source.memory.nbytes + target.memory.nbytes + constants.nbytes
 
     warm, size = call()
     copies = max(2, -(-COLD_BYTES // size))
     parameters = [array.shape for array in network.graph.parameters(layer.anchor)]
-    operations = layer.anchor.operator.operations([shape], parameters)
+    operations = layer.anchor.operator.operations([shape], parameters) * (rows[1] - rows[0]) // height
     return Subject(name, operations, lowered, warm, [call()[0] for _ in range(copies)], memory)
 
 
@@ -201,17 +224,17 @@ def seconds(function: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def measure(subjects: list[Subject], peak: Callable[[], None], rounds: int) -> list[float]:
-    """Fills in the subjects' times; returns those of the peak loop."""
+def measure(subjects: list[Subject], meter: PeakMeter, rounds: int) -> float:
+    """Fills in the subjects' times; returns the peak of one core in operations per second."""
     peaks = []
     for index in range(rounds):
         for subject in subjects:
-            peaks.append(seconds(peak))
+            peaks.append(meter.sample())
             subject.warm()
             subject.warm_seconds += [seconds(subject.warm) for _ in range(4)]
             copies = subject.cold
             subject.cold_seconds += [seconds(copies[(2 * index + turn) % len(copies)]) for turn in range(2)]
-    return peaks
+    return meter.rates(peaks)[0].operations_per_second
 
 
 def main() -> None:
@@ -224,16 +247,13 @@ def main() -> None:
     options = parser.parse_args()
     isa = ISAS[options.isa]
     layers = lowered_layers(isa)
-    sums = PEAK_SUMS[isa.lanes]
-    source = PEAK_SOURCE.replace("PEAK_SUMS", str(sums))
-    library = compile_library([lowered for _, _, lowered in layers], isa, options.clang, source)
+    library = compile_library([lowered for _, _, lowered in layers], isa, options.clang)
     subjects = [
         prepare(name, network, lowered, getattr(library, f"case_{index}"), isa)
         for index, (name, network, lowered) in enumerate(layers)
     ]
-    library.multiply_add_peak.argtypes = (ctypes.c_long, ctypes.c_float)
-    peaks = measure(subjects, lambda: library.multiply_add_peak(PEAK_ROUNDS, 0.1), options.rounds)
-    peak = 2e-9 * PEAK_ROUNDS * sums * isa.lanes / min(peaks)
+    with PeakMeter(host(), isa, (1,)) as meter:
+        peak = 1e-9 * measure(subjects, meter, options.rounds)
     print(
         f"{isa.name}, peak {peak:.1f} GFLOP/s on one core; share of peak: warm min, warm median, cold min, cold median"
     )
@@ -250,8 +270,7 @@ def main() -> None:
     record = {
         "isa": isa.name,
         "compiler": "clang" if options.clang else "g++",
-        "peak_operations_per_sample": 2 * PEAK_ROUNDS * sums * isa.lanes,
-        "peak_seconds": peaks,
+        "peak_operations_per_second": 1e9 * peak,
         "layers": [
             {
                 "name": subject.name,

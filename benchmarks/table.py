@@ -1,69 +1,148 @@
-"""`make bench`: the README's table, measured anew, with every sample in `benchmarks/results/`.
+"""`make bench`: all models beside all other engines, measured anew, with every sample in `benchmarks/results/`.
 
-`python -m benchmarks.table resnet50 fsrcnn` measures only these models and leaves README.md as it is.
+`python -m benchmarks.table resnet50 fsrcnn` measures only these models and leaves README.md and docs/ as they are. So
+do other settings (`--precision`, `--isa`), whose results go to a folder of their own. A run that is interrupted goes on
+where it was when it is started again with the same settings, code and engines.
 """
 
 import argparse
+import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlfusion import zoo
 from dlfusion.bench.compare import Options, compare
-from dlfusion.cli.console import guarded, output, progress
-from dlfusion.machine.host import usable_cores
+from dlfusion.bench.engines import installed_peers, named_peers
+from dlfusion.bench.engines.adapter import FP32, PRECISIONS
+from dlfusion.cli.console import guarded, messages, output, progress
+from dlfusion.cli.files import write_text
+from dlfusion.machine.host import host, usable_cores
+from dlfusion.report.comparison_figures import draw_comparison
 from dlfusion.report.comparisons import best_table, engine_table
+from dlfusion.report.plots import require_matplotlib
 from dlfusion.report.record import Record
 from dlfusion.report.table import markdown, terminal
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+UNFINISHED = ROOT / "build" / "bench"
 README = ROOT / "README.md"
+PICTURES = ROOT / "docs"
+STEM = "comparison"
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->"
 STRATEGIES = ("dlfusion",)
 """The default: what users get. `dlfusion compare` and `reproduce` hold strategies against each other."""
-MODELS = ("alexnet", "vgg19", "resnet18", "resnet50", "mobilenetv2", "fsrcnn", "espcn", "unet")
+MODELS = zoo.NAMES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured: the models, how, and the folder of the results."""
+
+    names: tuple[str, ...]
+    options: Options
+    results: Path = RESULTS
+    unfinished: Path = UNFINISHED
+
+    @property
+    def is_default(self) -> bool:
+        """True if README.md and docs/ show these results."""
+        return self.names == MODELS and self.options.precision == FP32 and self.options.isa is None
+
+    def digest(self) -> str:
+        """Tells runs apart whose results must not be mixed: other settings, engines, machine or code."""
+        state = hashlib.sha256(f"{host().fingerprint} {self.names} {self.options}".encode())
+        state.update(str([(peer.name, peer.version()) for peer in self.options.adapters]).encode())
+        for file in sorted((ROOT / "src").rglob("*")):
+            if file.suffix in (".py", ".hpp", ".cpp", ".h", ".json"):
+                state.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
+        return state.hexdigest()[:16]
 
 
 @guarded
 def main() -> None:
     """Measure, print, and write the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description=__doc__)
-    parser.add_argument(
-        "models", nargs="*", help=f"some of {', '.join(MODELS)} (default: all, and README.md is updated)"
+    settings = read_arguments()
+    require_matplotlib()
+    peers = ", ".join(peer.title for peer in settings.options.adapters)
+    messages().print(f"engines besides DLFusion: {peers}", markup=False)
+    record = measure(settings)
+    output().print(terminal(best_table(record)))
+    write_results(record, settings)
+
+
+def read_arguments(arguments: Sequence[str] | None = None) -> Settings:
+    """The settings that the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.table", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="seconds of runs for each engine (default: 2)")
-    arguments = parser.parse_args()
-    unknown = set(arguments.models) - set(MODELS)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(MODELS)} (default: all)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of runs for each engine (default: 3)")
+    parser.add_argument("--peers", metavar="NAME,NAME,...", help="engines to compare with (default: all installed)")
+    parser.add_argument("--precision", choices=PRECISIONS, default=FP32)
+    parser.add_argument("--isa", choices=("avx512", "avx2"), help="keep all engines to this instruction set")
+    given = parser.parse_args(arguments)
+    unknown = set(given.models) - set(MODELS)
     if unknown:
         parser.error(f"unknown models {sorted(unknown)}; there are {', '.join(MODELS)}")
-    record = measure(arguments.models or MODELS, arguments.seconds)
-    output().print(terminal(best_table(record)))
-    if not arguments.models:
-        write_table(README, markdown(best_table(record)))
+    options = Options(
+        STRATEGIES,
+        cores=tuple(range(1, usable_cores() + 1)),
+        seconds=given.seconds,
+        peers=installed_peers() if given.peers is None else named_peers(given.peers.split(",")),
+        precision=given.precision,
+        isa=given.isa,
+    )
+    parts = [part for part in (given.precision if given.precision != FP32 else None, given.isa) if part]
+    results = RESULTS / "-".join(parts) if parts else RESULTS
+    return Settings(tuple(dict.fromkeys(given.models)) or MODELS, options, results)
 
 
-def measure(names: Sequence[str], seconds: float) -> Record:
-    """Build and compare the models one after another; writes each model's samples as soon as they are there."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    chosen = Options(STRATEGIES, cores=tuple(range(1, usable_cores() + 1)), seconds=seconds)
+def measure(settings: Settings) -> Record:
+    """Build and compare the models one after another; those that an interrupted run has finished are not repeated."""
+    kept = settings.unfinished / settings.digest()
+    kept.mkdir(parents=True, exist_ok=True)
     records = []
     with progress() as advance, tempfile.TemporaryDirectory(prefix="dlfusion-table-") as scratch:
-        for name in names:
+        for name in settings.names:
+            file = kept / f"{name}.json"
+            if file.is_file():
+                messages().print(f"{name}: measured before the interruption", markup=False)
+                records.append(Record.of(json.loads(file.read_text(encoding="utf-8"))))
+                continue
             model = Path(scratch) / f"{name}.onnx"
             model.write_bytes(zoo.build(name).SerializeToString())
-            record = compare([model], chosen, advance)
+            records.append(compare([model], settings.options, advance))
             model.unlink()
-            (RESULTS / f"{name}.json").write_text(json.dumps(record.document()) + "\n", encoding="utf-8")
-            (RESULTS / f"{name}.md").write_text(markdown(engine_table(record)), encoding="utf-8")
-            records.append(record)
+            write_text(file, json.dumps(records[-1].document()) + "\n")
     return replace(records[0], comparisons=tuple(entry for record in records for entry in record.comparisons))
 
 
-def write_table(file: Path, table: str) -> None:
-    """Put the table between the two marks of a Markdown file.
+def write_results(record: Record, settings: Settings) -> None:
+    """Write a file of samples and a table for each model, the table and picture of all, and what shows them."""
+    settings.results.mkdir(parents=True, exist_ok=True)
+    for name in settings.names:
+        own = replace(record, comparisons=tuple(entry for entry in record.comparisons if entry.model == name))
+        write_text(settings.results / f"{name}.json", json.dumps(own.document()) + "\n")
+        write_text(settings.results / f"{name}.md", markdown(engine_table(own)))
+    if settings.is_default:
+        draw_comparison(record, PICTURES, STEM)
+        picture = f"![How fast each engine runs each model]({(PICTURES / STEM).relative_to(ROOT)}.svg)\n\n"
+        write_between_marks(README, picture + markdown(best_table(record)))
+    elif settings.names == MODELS:
+        draw_comparison(record, settings.results, STEM)
+        write_text(
+            settings.results / f"{STEM}.md", f"![Speed of each engine]({STEM}.svg)\n\n{markdown(best_table(record))}"
+        )
+    shutil.rmtree(settings.unfinished / settings.digest())
+
+
+def write_between_marks(file: Path, text: str) -> None:
+    """Put the text between the two marks of a Markdown file.
 
     Raises:
         ValueError: the marks are not there.
@@ -72,7 +151,7 @@ def write_table(file: Path, table: str) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{file} does not hold the marks {BEGIN!r} and {END!r}")
-    file.write_text(before + begin + table + end + after, encoding="utf-8")
+    write_text(file, before + begin + text + end + after)
 
 
 if __name__ == "__main__":

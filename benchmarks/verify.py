@@ -17,7 +17,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from dlfusion import driver, zoo
-from dlfusion.bench import onnx_runtime
+from dlfusion.bench.engines import onnx_runtime
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
 from dlfusion.plans.legality import problems

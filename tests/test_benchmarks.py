@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.demo import COMPARED, fused_text
-from benchmarks.table import BEGIN, END, MODELS, README, write_table
+from benchmarks.table import BEGIN, END, MODELS, README, write_between_marks
 from dlfusion import driver, zoo
 from dlfusion.plans.plan import Block, Plan
 
@@ -13,8 +13,8 @@ from dlfusion.plans.plan import Block, Plan
 def test_only_the_text_between_the_marks_changes(tmp_path: Path) -> None:
     file = tmp_path / "README.md"
     file.write_text(f"before\n{BEGIN}old\n{END}\nafter\n")
-    write_table(file, "| new |\n")
-    write_table(file, "| newer |\n")
+    write_between_marks(file, "| new |\n")
+    write_between_marks(file, "| newer |\n")
     assert file.read_text() == f"before\n{BEGIN}| newer |\n{END}\nafter\n"
 
 
@@ -22,7 +22,7 @@ def test_a_file_without_marks_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "README.md"
     file.write_text("no marks\n")
     with pytest.raises(ValueError, match="does not hold the marks"):
-        write_table(file, "| new |\n")
+        write_between_marks(file, "| new |\n")
     assert file.read_text() == "no marks\n"
 
 

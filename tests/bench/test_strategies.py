@@ -54,6 +54,7 @@ class ToyTarget:
 
     name = "toy_npu"
     simulated = True
+    algorithms: tuple[str, ...] = ("direct",)
 
     def __init__(self, interrupt_after: int | None = None) -> None:
         self.accelerator = toy_accelerator()

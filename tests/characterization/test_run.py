@@ -20,6 +20,7 @@ from dlfusion.plans.schedule import schedule
 from dlfusion.plans.structure import structure
 from dlfusion.runtime.measure import Setting
 from dlfusion.targets.target import Bench
+from tests.support.random_plans import ALL_ALGORITHMS
 
 CPU = Cpu("toy", cores=3, isas=("avx2",))
 ACCELERATOR = Accelerator(
@@ -51,6 +52,7 @@ class ToyTarget:
     machine: Machine
     name: str = "toy"
     simulated: bool = True
+    algorithms: tuple[str, ...] = ("direct",)
     setting: Setting = SETTING
 
     def bench(self, network: Network) -> AbstractContextManager[Bench]:
@@ -159,6 +161,28 @@ def test_progress_counts_every_point() -> None:
     assert measuring[-1] == (total, total)
     assert measuring == sorted(measuring)
     assert [call for call in calls if call[0] == FITTING] == [(FITTING, 0, 1), (FITTING, 1, 1)]
+
+
+def test_layers_are_measured_by_every_algorithm_and_chains_by_one() -> None:
+    tiled = characterize(ToyTarget(CPU, algorithms=ALL_ALGORITHMS), Memory(CPU), "small")
+    direct = characterize(ToyTarget(CPU), Memory(CPU), "small")
+    by_label: dict[str, set[tuple[str, ...]]] = {}
+    for sample in tiled.samples:
+        by_label.setdefault(sample.label, set()).add(sample.algorithms)
+    names = tuple((name,) for name in ALL_ALGORITHMS[1:])
+    assert by_label["convolution 3x3 64 @56x56"] == {(), *names}
+    assert by_label["convolution 5x5 32 @28x28"] == {(), *names[:2]}
+    assert by_label["convolution 1x1 64 @28x28"] == {()}
+    chains = {label: found for label, found in by_label.items() if label.startswith("chain 2: convolution 3x3 ")}
+    assert {("winograd6",) * 2 in found for label, found in chains.items() if "@56x56" in label} == {True}
+    assert {("winograd2",) * 2 in found for label, found in chains.items() if "@14x14" in label} == {True}
+    rows = {s.step_rows for s in tiled.samples if "chain 4: convolution 3x3 64" in s.label and s.algorithms}
+    assert rows == {6, 56}
+    # What is measured directly is the same whatever else the target offers.
+    assert tuple(s for s in tiled.samples if not s.algorithms) == direct.samples
+    factors = dict(tiled.cost.factors)
+    assert [factors[name] for name in ALL_ALGORITHMS[1:]] == pytest.approx([1.25] * 3, rel=0.05)
+    assert not set(ALL_ALGORITHMS) & set(dict(direct.cost.factors))
 
 
 def test_points_are_legal_and_different() -> None:

@@ -13,7 +13,8 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from dlfusion.bench import onnx_runtime
+from dlfusion.bench.engines.mnn import Mnn
+from dlfusion.bench.engines.onnx_runtime import OnnxRuntime
 from dlfusion.cli.console import EXIT_USER_ERROR
 from dlfusion.cli.inputs import IMAGENET_DEVIATION, IMAGENET_MEAN, image_array
 from dlfusion.errors import InputError
@@ -36,6 +37,14 @@ def test_compile_as_json_states_check_and_times(model: Path, tmp_path: Path) -> 
     rows = document["plan"]["rows"]
     assert len(rows) == 3
     assert all(row["cores"] == 1 and row["seconds"] > 0 for row in rows)
+
+
+def test_compile_says_how_weights_are_stored(model: Path, tmp_path: Path) -> None:
+    document = invoke_json("compile", model, "-o", tmp_path / "out", "--precision", "bf16")
+    assert document["precision"] == "bf16"
+    assert document["largest_relative_difference"] < 2e-2
+    result = invoke("compile", model, "-o", tmp_path / "out", "--precision", "bf16")
+    assert "stored as bf16" in " ".join(result.output.split())
 
 
 def test_compile_without_check_measures_nothing(model: Path, tmp_path: Path) -> None:
@@ -128,7 +137,7 @@ def test_explain_shows_what_an_edit_of_a_plan_changes(model: Path, tmp_path: Pat
         ({"last": 0}, "block 1: starts at layer 2, but the next layer in order is 1"),
         ({"cores": 99}, "99 cores cannot share 9 rows"),
         ({"step": 4}, "unknown step; the fields are first, last, cores, partition, step_rows"),
-        ({"algorithms": [[1, "winograd"]]}, "algorithm winograd is given for layer 1, but the target offers none"),
+        ({"algorithms": [[1, "winograd"]]}, "algorithm winograd is given for layer 1"),
     ],
 )
 def test_explain_refuses_an_illegal_edit_with_the_reason(
@@ -158,9 +167,10 @@ def test_an_edited_plan_is_what_gets_compiled(model: Path, image: Path, compiled
 
 
 def test_bench_compares_in_one_record(model: Path, tmp_path: Path) -> None:
-    samples = tmp_path / "samples.json"
-    arguments = ("--cores", "1", "--seconds", "0.05", "-s", "baseline", "-s", "all-cores", "--samples", samples)
-    document = invoke_json("bench", model, *arguments)
+    samples, folder = tmp_path / "samples.json", tmp_path / "pages"
+    arguments = ("--cores", "1,1", "--seconds", "0.05", "-s", "baseline", "-s", "all-cores", "--samples", samples)
+    document = invoke_json("bench", model, *arguments, "--peers", "onnxruntime", "-o", folder)
+    assert {path.name for path in folder.iterdir()} == {f"comparison.{kind}" for kind in ("md", "json", "png", "svg")}
     (comparison,) = document["comparisons"]
     assert [engine["name"] for engine in comparison["engines"]] == ["onnxruntime", "baseline"]
     assert comparison["same_plan"] == {"all-cores": "baseline"}
@@ -171,6 +181,22 @@ def test_bench_compares_in_one_record(model: Path, tmp_path: Path) -> None:
     raw = json.loads(samples.read_text())["comparisons"][0]["engines"][1]["samples_seconds"]
     assert len(raw) == ours["runs"]
     assert min(raw) == ours["minimum_seconds"]
+    assert json.loads((folder / "comparison.json").read_text()) == json.loads(samples.read_text())
+
+
+def test_bench_refuses_unknown_and_missing_peers_and_odd_core_counts(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = invoke("bench", model, "--peers", "onnxruntime,tensorrt")
+    assert unknown.exit_code == EXIT_USER_ERROR
+    assert "no peer is called 'tensorrt'; choose from onnxruntime, openvino, ncnn, mnn" in unknown.output
+    monkeypatch.setattr(Mnn, "packages", ("no_such_package",))
+    missing = invoke("bench", model, "--peers", "mnn")
+    assert missing.exit_code == EXIT_USER_ERROR
+    assert "pip install 'dlfusion[mnn]'" in missing.output
+    odd = invoke("bench", model, "--cores", "1,two")
+    assert odd.exit_code == EXIT_USER_ERROR
+    assert "'two' is not a positive number" in odd.output
 
 
 def hear_ctrl_c() -> None:
@@ -211,7 +237,7 @@ def test_interrupted_compile_leaves_nothing(model: Path, tmp_path: Path, number:
 def test_compile_checks_against_numpy_without_onnx_runtime(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_runtime, "is_installed", lambda: False)
+    monkeypatch.setattr(OnnxRuntime, "is_installed", classmethod(lambda cls: False))
     document = invoke_json("compile", model, "-o", tmp_path / "out")
     assert document["checked_against"] == "the NumPy reference"
     assert document["largest_relative_difference"] <= 1e-4

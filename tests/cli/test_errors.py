@@ -78,6 +78,11 @@ def test_unknown_instruction_set(model: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_unknown_precision(model: Path, tmp_path: Path) -> None:
+    assert "fp32, bf16" in refused("compile", model, "-o", tmp_path / "out", "--precision", "int8")
+    assert not (tmp_path / "out").exists()
+
+
 def test_output_that_is_a_file(model: Path, tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.write_text("mine")

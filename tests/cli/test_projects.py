@@ -18,6 +18,9 @@ def test_what_has_no_effect_or_no_generator_is_refused(model: Path, tmp_path: Pa
     result = invoke("compile", model, "--target", "mlu100", "--isa", "avx2", "-o", tmp_path / "project")
     assert result.exit_code == 2
     assert "has no effect" in result.output
+    result = invoke("compile", model, "--target", "mlu100", "--precision", "bf16", "-o", tmp_path / "project")
+    assert result.exit_code == 2
+    assert "--precision bf16 has no effect with --target mlu100" in " ".join(result.output.split())
     result = invoke("compile", model, "--target", "cocco", "-o", tmp_path / "project")
     assert result.exit_code == 2
     assert "programs are generated for cpu, mlu100 only" in result.output

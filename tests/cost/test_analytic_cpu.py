@@ -89,6 +89,60 @@ def test_channels_divide_the_layer_and_its_weights(network: Network) -> None:
     assert WEIGHTS_AGAIN not in terms(network, by_channels)
 
 
+@pytest.fixture(scope="module")
+def tiled() -> Network:
+    """A map of 64 x 64 with 64 channels."""
+    return describe(chain([(64, 3, 1)] * 2, height=64, channels=64).build())
+
+
+@pytest.mark.parametrize(
+    ("name", "tiles", "side", "of_input", "of_sum"),
+    [
+        ("winograd2", 32, 4, 8 * 4 / 16, 6 * 4 / 16),
+        ("winograd4", 16, 6, 12 * 12 / 36, 10 * 10 / 36),
+        ("winograd6", 11, 8, 16 * 26 / 64, 14 * 22 / 64),
+    ],
+)
+def test_a_layer_in_tiles_worked_out_by_hand(
+    tiled: Network, name: str, tiles: int, side: int, of_input: float, of_sum: float
+) -> None:
+    found = terms(tiled, Block(0, 0, 1, step_rows=64, algorithms=((0, name),)))
+    elements = tiles**2 * side**2 * 64
+    assert found[name] == pytest.approx(2 * elements * 64 / 1e11 + elements * (of_input + of_sum) / 0.25e11)
+    assert "dense convolution" not in found
+    kernels = 64 * 64 * side**2 * 4
+    assert found[WEIGHTS] == pytest.approx((kernels + 64 * 4) / 1e11)
+    direct = terms(tiled, Block(0, 0, 1, step_rows=64))
+    assert {part: found[part] for part in (MAPS, CALLS)} == {part: direct[part] for part in (MAPS, CALLS)}
+
+
+def test_steps_of_broken_tiles_take_longer(tiled: Network) -> None:
+    def arithmetic(rows: int, cores: int = 1) -> float:
+        named = ((0, "winograd4"),)
+        return terms(tiled, Block(0, 0, cores, step_rows=rows, algorithms=named))["winograd4"]
+
+    assert arithmetic(4) == pytest.approx(arithmetic(64))
+    assert arithmetic(6) == pytest.approx(arithmetic(64) * (10 * 2 + 1) / 16)
+    assert arithmetic(1) == pytest.approx(arithmetic(64) * 4)
+    assert arithmetic(64, cores=3) == pytest.approx(arithmetic(64) * 6 / 16)  # 21 or 22 rows
+
+
+def test_cores_that_share_channels_all_transform_the_inputs(tiled: Network) -> None:
+    named = ((0, "winograd6"),)
+    one = terms(tiled, Block(0, 0, 1, step_rows=64, algorithms=named))["winograd6"]
+    four = terms(tiled, Block(0, 0, 4, Partition.CHANNELS, 64, named))["winograd6"]
+    of_inputs = 11**2 * 64 * 64 * (16 * 26 / 64) / 0.25e11
+    assert four == pytest.approx(of_inputs + (one - of_inputs) / 4)
+
+
+def test_layers_by_different_algorithms_are_parts_of_their_own(tiled: Network) -> None:
+    found = terms(tiled, Block(0, 1, 2, step_rows=32, algorithms=((0, "winograd4"),)))
+    direct = terms(tiled, Block(0, 1, 2, step_rows=32))
+    assert 0 < found["winograd4"] < found["dense convolution"] < direct["dense convolution"]
+    # The first layer makes a row more than half of the map: a whole row of tiles.
+    assert found[HALO] == pytest.approx(found["winograd4"] / 8, rel=0.1)
+
+
 def test_fusing_pays_where_memory_is_slow() -> None:
     big = describe(chain([(16, 3, 1)] * 3, height=512, channels=16).build())
     alone = Plan("", "", "", tuple(Block(index, index, 1, step_rows=512) for index in range(3)))

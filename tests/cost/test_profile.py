@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dlfusion.cost.profile import CoreRule, CostFit, Fit, Profile, Sample, shipped_profiles
+from dlfusion.cost.terms import WINOGRAD_TERMS
 from dlfusion.errors import PlanError
 from dlfusion.machine import machine_files
 
@@ -54,6 +55,21 @@ def test_a_profile_survives_its_json_form() -> None:
     text = PROFILE.to_json()
     assert Profile.from_json(text) == PROFILE
     assert sum("convolution 3x3" in line for line in text.splitlines()) == 2
+
+
+def test_algorithms_of_samples_are_kept_where_there_are_any() -> None:
+    assert '"algorithms"' not in PROFILE.to_json()
+    tiled = replace(PROFILE, samples=(replace(SAMPLE, algorithms=("winograd4",)), SAMPLE))
+    assert Profile.from_json(tiled.to_json()) == tiled
+
+
+def test_layers_in_tiles_are_scaled_as_dense_convolutions_where_nobody_measured_them() -> None:
+    """As in profiles from before there was a choice of algorithms."""
+    old = replace(PROFILE.cost, factors=(("launch", 2.0), ("dense convolution", 0.5)))
+    assert old.scales == {"launch": 2.0, "dense convolution": 0.5} | dict.fromkeys(WINOGRAD_TERMS, 0.5)
+    new = replace(old, factors=(*old.factors, ("winograd4", 0.7)))
+    assert new.scales == old.scales | {"winograd4": 0.7}
+    assert PROFILE.cost.scales == dict(PROFILE.cost.factors)
 
 
 def test_a_profile_without_samples_can_be_shipped() -> None:

@@ -15,15 +15,18 @@ import dlfusion
 from dlfusion import driver, zoo
 from dlfusion.errors import BuildError, InputError, ModelError, PlanError, UnsupportedError, VerificationError
 from dlfusion.graph.graph import Array
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.plans.plan import Block
-from dlfusion.runtime.check import compare
+from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, compare
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu import isa as instruction_sets
 from dlfusion.targets.cpu import target
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.lowering import Lowering, lower
+from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.section import Section
 from tests.support.onnx_models import make_model, run_onnx_runtime, weights
 
 
@@ -218,6 +221,23 @@ def test_an_unknown_instruction_set_is_refused() -> None:
         dlfusion.compile(small(), isa="sse9")
 
 
+@pytest.mark.parametrize(("name", "size", "exact"), [("alexnet", 67, True), ("resnet18", 64, False)])
+def test_weights_can_be_stored_as_bfloat16(name: str, size: int, exact: bool, tmp_path: Path) -> None:
+    network = driver.import_model(zoo.build(name, size=size, width_factor=0.25))
+    with dlfusion.compile(network, precision="bf16", exact=exact) as narrow, dlfusion.compile(network) as wide:
+        assert (narrow.precision, narrow.tolerance, wide.precision) == ("bf16", BF16_TOLERANCE, "fp32")
+        verdict = driver.verify(narrow)
+        assert TOLERANCE < verdict.relative < BF16_TOLERANCE == verdict.tolerance
+        assert narrow.executable.weights_bytes < 0.7 * wide.executable.weights_bytes
+        with dlfusion.load(narrow.save(tmp_path / "saved")) as loaded:
+            assert loaded.precision == "bf16"
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown precision 'int8'; supported: fp32, bf16"):
+        dlfusion.compile(small(), precision="int8")
+
+
 def test_verify_passes_on_a_correct_program() -> None:
     with dlfusion.compile(small()) as compiled:
         assert driver.verify(compiled).passed
@@ -230,10 +250,13 @@ def test_verify_passes_on_a_correct_program() -> None:
 
 @pytest.mark.parametrize("broken", [0, 2])
 def test_verify_names_the_first_layer_that_differs(broken: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lower_wrongly(network: Network, isa: Isa) -> Lowering:
-        lowering = lower(network, isa)
+    def lower_wrongly(network: Network, isa: Isa, precision: Precision) -> Lowering:
+        lowering = lower(network, isa, precision)
         layers = list(lowering.layers)
-        layers[broken] = replace(layers[broken], constants=layers[broken].constants * np.float32(1.1))
+        way = layers[broken][Algorithm.DIRECT]
+        wrong = Section()
+        wrong.append(way.constants.finish() * np.float32(1.1))
+        layers[broken] = {Algorithm.DIRECT: replace(way, constants=wrong)}
         return replace(lowering, layers=tuple(layers))
 
     monkeypatch.setattr(target, "lower", lower_wrongly)

@@ -19,9 +19,9 @@ from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.reshape import Reshape
 from dlfusion.plans.legality import Limits, check, machine_limits, plan_problems, problems
 from dlfusion.plans.plan import Block, Partition, Plan
-from tests.support.networks import convolution
-from tests.support.random_networks import networks
-from tests.support.random_plans import plans
+from tests.support.networks import chain, convolution
+from tests.support.random_networks import networks, tiled_networks
+from tests.support.random_plans import ALL_ALGORITHMS, plans
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,13 @@ def network() -> Network:
         (Block(4, 4, 2), "so 2 cores cannot share its rows; 1 core can"),
         (Block(1, 2, 1), "layer 2 .*GlobalAveragePool.* must stand alone, but the block holds 2 layers"),
         (Block(2, 3, 1), "layer 3 .*Gemm.* must stand alone"),
-        (Block(0, 0, 1, algorithms=((1, "direct"),)), "algorithm direct is given for layer 1"),
+        (
+            Block(0, 0, 1, algorithms=((1, "direct"),)),
+            "algorithm direct is given for layer 1, which is not in the block",
+        ),
+        (Block(0, 0, 1, algorithms=((0, "winograd4"),)), "winograd4 is given for layer 0 .*only by direct here; name"),
+        (Block(0, 0, 1, algorithms=((0, "fft"),)), "algorithm fft is given for layer 0 .*Conv.*only by direct here"),
+        (Block(0, 0, 1, algorithms=((0, "direct"),) * 2), "layer 0 .* is given several algorithms; give it one"),
     ],
 )
 def test_illegal_blocks_are_refused_with_numbers(network: Network, block: Block, message: str) -> None:
@@ -76,6 +82,17 @@ def test_limits_of_the_target(network: Network) -> None:
     (found,) = problems(network, block, Limits(on_chip_bytes=needed - 1))
     assert found == f"the rows under way need {needed} bytes per core, allowed are {needed - 1}"
     assert problems(network, block, Limits(on_chip_bytes=needed - 1, element_bytes=2)) == ()
+
+
+def test_a_block_names_what_both_the_layer_and_the_target_have() -> None:
+    tiled = describe(chain([(16, 3, 1), (16, 1, 1)], height=8, channels=16).build())
+    limits = Limits(algorithms=("direct", "winograd4"))
+    assert problems(tiled, Block(0, 1, 1, algorithms=((0, "winograd4"), (1, "direct"))), limits) == ()
+    (target,) = problems(tiled, Block(0, 1, 1, algorithms=((0, "winograd2"),)), limits)
+    assert "computed only by direct, winograd4 here" in target
+    (layer,) = problems(tiled, Block(0, 1, 1, algorithms=((1, "winograd4"),)), limits)
+    assert "layer 1" in layer
+    assert "computed only by direct here" in layer
 
 
 def test_a_layer_alone_fits_any_memory(network: Network) -> None:
@@ -126,3 +143,9 @@ def test_a_shuffle_of_channels_follows_its_operator() -> None:
 @given(networks(), st.data())
 def test_random_plans_are_legal(network: Network, data: st.DataObject) -> None:
     check(network, data.draw(plans(network)))
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(tiled_networks(), st.data())
+def test_random_plans_with_algorithms_are_legal(network: Network, data: st.DataObject) -> None:
+    check(network, data.draw(plans(network, algorithms=ALL_ALGORITHMS)), Limits(algorithms=ALL_ALGORITHMS))

@@ -127,7 +127,7 @@ def test_what_changes_the_work_changes_the_structure(change: dict[str, int | str
 
 
 @pytest.mark.parametrize(
-    "change", [{"cores": 3}, {"step_rows": 2}, {"algorithms": ((3, "direct"),)}, {"last": 2}, {"first": 3}]
+    "change", [{"cores": 3}, {"step_rows": 2}, {"algorithms": ((3, "winograd4"),)}, {"last": 2}, {"first": 3}]
 )
 def test_choices_count(change: dict[str, object]) -> None:
     network, block = block_of()
@@ -147,6 +147,11 @@ def test_all_steps_of_a_whole_band_are_one() -> None:
     whole = {structure(network, replace(block, step_rows=step)) for step in (6, 7, 1 << 20)}
     assert len(whole) == 1
     assert structure(network, replace(block, step_rows=5)) not in whole
+
+
+def test_naming_the_direct_method_changes_nothing() -> None:
+    network, block = block_of()
+    assert structure(network, block) == structure(network, replace(block, algorithms=((3, "direct"),)))
 
 
 def test_algorithms_count_by_their_place_in_the_block(resnet: Network) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dlfusion.layers.algorithm import Algorithm, output_tile, weight_bytes, winograd_work
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.plans.plan import Block, Partition
@@ -12,8 +13,8 @@ from dlfusion.plans.schedule import Schedule, schedule
 from dlfusion.plans.traffic import arena_bytes, block_traffic, operations, row_bytes
 from dlfusion.plans.work import on_chip_bytes, step_rows_of, work
 from tests.support.networks import chain
-from tests.support.random_networks import networks
-from tests.support.random_plans import plans
+from tests.support.random_networks import networks, tiled_networks
+from tests.support.random_plans import ALL_ALGORITHMS, DIRECT, plans
 from tests.support.row_simulation import input_rows_by_definition
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -21,9 +22,9 @@ thorough = settings(max_examples=60, deadline=None, suppress_health_check=list(H
 PLENTY = 1 << 40
 
 
-def schedules(data: st.DataObject, network: Network) -> list[Schedule]:
+def schedules(data: st.DataObject, network: Network, algorithms: tuple[str, ...] = DIRECT) -> list[Schedule]:
     """The schedules of a random legal plan."""
-    return [schedule(network, block) for block in data.draw(plans(network)).blocks]
+    return [schedule(network, block) for block in data.draw(plans(network, algorithms=algorithms)).blocks]
 
 
 @thorough
@@ -69,9 +70,45 @@ def test_each_core_does_what_its_segments_do(network: Network, data: st.DataObje
 
 
 @thorough
-@given(networks(), st.data())
+@given(tiled_networks(), st.data())
+def test_each_call_of_a_layer_in_tiles_computes_whole_rows_of_tiles(network: Network, data: st.DataObject) -> None:
+    for cut in schedules(data, network, ALL_ALGORITHMS):
+        done = work(network, cut, PLENTY)
+        assert done.weight_bytes.max() <= block_traffic(network, cut).weight_bytes
+        for i, index in enumerate(cut.block.layers):
+            layer, name = network.layers[index], cut.block.algorithm(index)
+            if name == "direct" or cut.block.partition is Partition.CHANNELS:
+                continue
+            tile = output_tile(name)
+            calls = [(part.core, rows[i].length) for part in cut.segments for rows in cut.steps(part)]
+            all_rows = cut.flow.images * -(-cut.flow.heights[i] // tile)
+            of_row = winograd_work(network, layer, Algorithm(name)).products / all_rows
+            for core in range(cut.block.cores):
+                tile_rows = sum(-(-rows // tile) for owner, rows in calls if owner == core)
+                assert done.operations[i, core] == pytest.approx(tile_rows * of_row)
+
+
+def test_steps_of_whole_tiles_compute_nothing_in_vain() -> None:
+    net = describe(chain([(16, 3, 1)], height=24, channels=16).build())
+    named = ((0, "winograd6"),)
+    counted = [work(net, schedule(net, Block(0, 0, 1, step_rows=n, algorithms=named)), PLENTY) for n in (24, 6, 12, 8)]
+    whole, six, twelve, eight = (float(one.operations.sum()) for one in counted)
+    assert whole == six == twelve == winograd_work(net, net.layers[0], Algorithm.WINOGRAD_6).products
+    assert eight == pytest.approx(1.5 * whole)  # three calls of two rows of tiles instead of four rows
+
+
+def test_cores_that_share_channels_share_products_and_transformed_kernels() -> None:
+    net = describe(chain([(16, 3, 1)], height=8, channels=16).build())
+    done = work(net, schedule(net, Block(0, 0, 4, Partition.CHANNELS, 8, ((0, "winograd4"),))), PLENTY)
+    products = winograd_work(net, net.layers[0], Algorithm.WINOGRAD_4).products
+    assert done.operations.tolist() == [[products / 4] * 4]
+    assert int(done.weight_bytes.sum()) == weight_bytes(net, net.layers[0], "winograd4")
+
+
+@thorough
+@given(networks() | tiled_networks(), st.data())
 def test_steps_add_up_to_the_work_of_their_core(network: Network, data: st.DataObject) -> None:
-    for cut in schedules(data, network):
+    for cut in schedules(data, network, ALL_ALGORITHMS):
         done = work(network, cut, PLENTY)
         totals = [np.zeros_like(part) for part in (done.operations, done.input_bytes, done.output_bytes, done.steps)]
         for segment in cut.segments:

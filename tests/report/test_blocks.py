@@ -63,6 +63,21 @@ def test_table_shows_times_only_where_they_were_measured(network: Network) -> No
     assert block_table(summarize(network, alone)).rows[2][1] == "2: MaxPool 2x2 s2"
 
 
+def test_layers_that_are_not_computed_directly_name_their_algorithm(network: Network) -> None:
+    block = Block(0, 6, cores=1, algorithms=((1, "winograd6"), (3, "winograd4"), (4, "winograd6")))
+    apart = (Block(0, 0, 1), Block(1, 1, 1, algorithms=((1, "winograd6"),)), Block(2, 6, 1))
+    fused, alone = summarize(network, plan_of(network, block)), summarize(network, plan_of(network, *apart))
+    assert fused.rows[0].algorithms == ("direct", "winograd6", "direct", "winograd4", "winograd6", "direct", "direct")
+    (row,) = block_table(fused, reasons=False).rows
+    assert (
+        "0-6: Conv 3x3 + Relu, Conv 3x3 + Relu by winograd6, ... 4 more (1 by winograd4, 1 by winograd6) ..." in row[1]
+    )
+    assert block_table(alone).rows[1][1] == "1: Conv 3x3 + Relu by winograd6"
+    direct = summarize(network, plan_of(network, Block(0, 6, cores=1)))
+    assert fused.traffic_bytes > direct.traffic_bytes
+    assert fused.unfused_traffic_bytes > direct.unfused_traffic_bytes
+
+
 def test_times_for_other_blocks_are_refused(network: Network) -> None:
     plan = plan_of(network, Block(0, len(network.layers) - 1, cores=1))
     with pytest.raises(ValueError, match="zip"):

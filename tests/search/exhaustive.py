@@ -6,13 +6,13 @@ from itertools import product
 from zlib import crc32
 
 from dlfusion.cost.model import Cost, Term
-from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
 from dlfusion.plans.legality import problems
 from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.plans.schedule import Schedule, block_flow, schedule
 from dlfusion.plans.structure import structure
 from dlfusion.search import find_strategy
+from dlfusion.search.blocks import tile_step
 from dlfusion.search.problem import Problem
 
 
@@ -30,6 +30,20 @@ class RandomCost:
         return Cost((Term("random", crc32(text.encode()) / 2**32),))
 
 
+@dataclass(frozen=True)
+class Stated:
+    """Seconds by algorithm; direct layers and those that are not named take 4 s each, and a fused block saves some."""
+
+    seconds: dict[str, float]
+    name: str = "stated"
+    assumptions: tuple[str, ...] = ()
+
+    def block(self, network: Network, cut: Schedule) -> Cost:
+        """The sum over layers, a tenth less for each that is fused."""
+        total = sum(self.seconds.get(cut.block.algorithm(index), 4.0) for index in cut.block.layers)
+        return Cost((Term("all", total * 0.9 ** (len(cut.block.layers) - 1) / cut.block.cores**0.5),))
+
+
 def covers(layers: int) -> Iterator[tuple[tuple[int, int], ...]]:
     """All ways to cut a row of layers into ranges."""
     for cuts in product((False, True), repeat=layers - 1):
@@ -38,20 +52,28 @@ def covers(layers: int) -> Iterator[tuple[tuple[int, int], ...]]:
 
 
 def legal_blocks(problem: Problem, first: int, last: int) -> list[Block]:
-    """All partitions x core counts x steps (powers of two, the whole map) x algorithms that legality allows."""
+    """All partitions x core counts x steps x algorithms that legality allows.
+
+    Steps are powers of two and the whole map, with layers in tiles also multiples of whole tiles. A layer alone has all
+    algorithms, in longer blocks all layers have their chosen one or none has.
+    """
     network = problem.network
     height = max(network.shape(network.layers[index].output)[2] for index in range(first, last + 1))
-    free = [index for index in range(first, last + 1) if kind(network.layers[index]).uses_array]
-    picks = list(product((None, *problem.algorithms), repeat=len(free)))
-    steps = [1 << power for power in range(height.bit_length())]
+    chosen = [(index, problem.chosen_algorithms[index]) for index in range(first, last + 1)]
+    picks: list[tuple[tuple[int, str], ...]] = [tuple((i, name) for i, name in chosen if name != "direct")]
+    if first == last:
+        picks = [((first, name),) for name in problem.algorithms if name != "direct"]
+    picks.append(())
+    powers = [1 << power for power in range(height.bit_length())]
     found = []
     for partition, cores in product(Partition, problem.core_counts):
         whole = block_flow(network, Block(first, last, cores)).reference_height
-        for step, picked in product([*steps, whole], picks):
-            named = tuple((index, name) for index, name in zip(free, picked, strict=True) if name is not None)
-            block = Block(first, last, cores, partition, step, named)
-            if not problems(network, block, problem.limits):
-                found.append(block)
+        for named in dict.fromkeys(picks):
+            unit = tile_step(network, Block(first, last, cores, algorithms=named))
+            for step in sorted({*powers, *(unit * power for power in powers), whole}):
+                block = Block(first, last, cores, partition, step, named)
+                if not problems(network, block, problem.limits):
+                    found.append(block)
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.plans.legality import problems
 from dlfusion.plans.plan import Block, Partition
@@ -14,9 +15,11 @@ from dlfusion.plans.work import on_chip_bytes
 from dlfusion.search.blocks import steps
 from dlfusion.search.candidates import can_be_block, candidates, cuts, least_on_chip_bytes
 from dlfusion.search.contract import toy_accelerator, toy_cpu, toy_problem, toy_problems
+from dlfusion.search.problem import Problem
 from tests.search.exhaustive import legal_blocks
-from tests.support.random_networks import networks
-from tests.support.random_plans import plans
+from tests.support.networks import chain
+from tests.support.random_networks import networks, tiled_networks
+from tests.support.random_plans import ALL_ALGORITHMS, plans
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
@@ -25,7 +28,17 @@ COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), derand
 @given(network=networks(6), size=st.sampled_from((16, 60, 200, None)))
 def test_candidates_are_all_that_legality_allows(network: Network, size: int | None) -> None:
     machine = toy_cpu() if size is None else replace(toy_accelerator(), buffer_bytes=size)
-    problem = toy_problem(network, machine)
+    _check_candidates(toy_problem(network, machine))
+
+
+@settings(COMMON, max_examples=12)
+@given(network=tiled_networks(4))
+def test_candidates_with_algorithms_are_all_that_legality_allows(network: Network) -> None:
+    _check_candidates(toy_problem(network, toy_cpu(), ALL_ALGORITHMS))
+
+
+def _check_candidates(problem: Problem) -> None:
+    network = problem.network
     for last in range(len(network.layers)):
         for first in range(last + 1):
             made = candidates(problem, first, last)
@@ -63,12 +76,21 @@ def test_a_range_that_is_ruled_out_rules_out_all_longer_ones(network: Network, s
         assert ruled_out == sorted(ruled_out)
 
 
-def test_layers_that_may_choose_get_every_algorithm() -> None:
-    problem = replace(toy_problems()[0], algorithms=("fast",))
-    of_two = {block.algorithms for block in candidates(problem, 0, 1)}
-    assert of_two == {(), ((0, "fast"),), ((1, "fast"),), ((0, "fast"), (1, "fast"))}
-    classifier = replace(toy_problems()[4], algorithms=("fast",))
-    assert {block.algorithms for block in candidates(classifier, 2, 2)} == {()}  # a pool has none
+def test_a_layer_alone_has_every_algorithm_and_longer_blocks_the_chosen_ones_or_none() -> None:
+    network = describe(chain([(16, 3, 1), (16, 1, 1), (16, 3, 1)], height=24, channels=16).build())
+    problem = toy_problem(network, toy_cpu(), ALL_ALGORITHMS)
+    assert {block.algorithms for block in candidates(problem, 0, 0)} == {
+        (),
+        *(((0, name),) for name in ("winograd2", "winograd4", "winograd6")),
+    }
+    assert {block.algorithms for block in candidates(problem, 1, 1)} == {()}  # 1x1
+    preferring = replace(problem, preferred=("winograd6", "direct", "winograd4"))
+    named = ((0, "winograd6"), (2, "winograd4"))
+    assert {block.algorithms for block in candidates(preferring, 0, 2)} == {(), named}
+    of_tiles = [block.step_rows for block in candidates(preferring, 0, 2) if block.cores == 1 and block.algorithms]
+    assert of_tiles == [1, 2, 4, 8, 12, 16, 24]
+    exact = replace(preferring, algorithms=("direct",), preferred=())
+    assert {block.algorithms for block in candidates(exact, 0, 2)} == {()}
 
 
 def test_steps_are_powers_of_two_below_the_band_and_the_whole_map() -> None:

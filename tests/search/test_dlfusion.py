@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlfusion.cost.analytic import Analytic
+from dlfusion.cost.fitted import Fitted
 from dlfusion.cost.model import Cost, CostModel, plan_seconds
 from dlfusion.cost.profile import CoreRule, CostFit, Fit, Profile
 from dlfusion.errors import PlanError
@@ -34,8 +35,9 @@ from dlfusion.search.problem import Problem
 from dlfusion.search.strategies.dlfusion import EVALUATIONS, DLFusion
 from dlfusion.targets.simulated.simulator import Simulator
 from tests.search.exhaustive import planned
-from tests.support.networks import chain, convolution, mobilenet_v2, resnet_50
+from tests.support.networks import chain, convolution, mobilenet_v2, resnet_50, vgg_head
 from tests.support.random_networks import networks
+from tests.support.random_plans import ALL_ALGORITHMS
 
 COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 NO_FIT = Fit(0, 0.0, 0.0, 0.0)
@@ -176,6 +178,30 @@ def test_closed_forms_agree_with_the_analytic_model(machine: Machine, build: Cal
     assert np.quantile(np.abs(ratios[legal] - 1), 0.95) < 0.2
 
 
+@pytest.mark.parametrize("sizes", [("winograd6",), ("winograd4",), ("winograd2",), ALL_ALGORITHMS[1:]])
+@pytest.mark.parametrize("build", [resnet_50, vgg_head, batch])
+def test_closed_forms_agree_with_the_analytic_model_of_layers_in_tiles(
+    build: Callable[[], GraphBuilder], sizes: tuple[str, ...]
+) -> None:
+    """Of those with layers in tiles, which is what the analytic model chooses."""
+    made = replace(problem(describe(build().build()), cpu(4)), algorithms=("direct", *sizes))
+    assert made.profile is not None
+    factors = tuple((name, 1.3 + 0.1 * k) for k, name in enumerate(ALL_ALGORITHMS[1:]))
+    fit = replace(made.profile.cost, factors=factors)
+    made = replace(made, cost=Fitted(made.machine, fit), profile=replace(made.profile, cost=fit))
+    tiled = np.array([name != "direct" for name in made.chosen_algorithms])
+    assert tiled.any()
+    choices = corrected(made, 8)
+    entries = [Choice(*(int(i) for i in entry)) for entry in np.argwhere(np.isfinite(choices.seconds))]
+    entries = [entry for entry in entries if tiled[entry.first : entry.last + 1].any()]
+    drawn = [entries[i] for i in np.random.default_rng(1).permutation(len(entries))[:120]]
+    exact = np.array([predict(made, choices.block(entry)) for entry in drawn])
+    errors = np.abs(np.array([choices.seconds[entry.entry] for entry in drawn]) / exact - 1)[np.isfinite(exact)]
+    assert len(errors) > 80
+    assert np.mean(errors < 0.02) > 0.75
+    assert np.quantile(errors, 0.95) < 0.2
+
+
 def test_what_was_checked_stays_what_the_model_says() -> None:
     """Later checks of the same range scale the entries that were not checked, and only those."""
     made = problem(describe(mobilenet_v2().build()), mlu100())
@@ -219,9 +245,10 @@ def test_columns_of_a_batch_are_those_of_one_image() -> None:
 def corrected(made: Problem, longest: int) -> Corrected:
     """The closed forms of a problem, nothing checked yet."""
     assert made.profile is not None
-    pace = Pace(made.machine, made.network, made.profile.cost)
+    named = made.algorithms_of(0, len(made.network.layers) - 1)
+    pace = Pace(made.machine, made.network, made.profile.cost, named)
     counts = made.core_counts
-    known = facts(made.network, made.machine.element_bytes)
+    known = facts(made.network, made.machine.element_bytes, named)
     tables = tabulate(known, counts, longest, pace.layer_seconds)
     by_rows = np.where(tables.legal[..., None], pace.rows(known, tables, counts), np.inf)
     if made.limits.on_chip_bytes is not None:

@@ -20,9 +20,10 @@ from dlfusion.search.problem import Problem
 from dlfusion.search.strategies.oracle import Oracle
 from dlfusion.search.strategies.tuned import LONGEST, Tuned
 from dlfusion.search.strategy import TimeBlocks, TimePlans
-from tests.search.exhaustive import RandomCost
+from tests.search.exhaustive import RandomCost, Stated
 from tests.search.measuring import block_seconds, measured
 from tests.support.networks import chain
+from tests.support.random_plans import ALL_ALGORITHMS
 
 MACHINES = (toy_cpu(), toy_accelerator())
 
@@ -100,6 +101,19 @@ def test_with_good_or_misleading_predictions_it_finds_the_optimum(machine: Machi
     for count in few_core_counts(problem):
         assert plan_seconds(tuned.plan, device) <= best_with_one_count(problem, device, count) * 1.02
     assert len(set(tuned.blocks)) < len(set(oracle.blocks))
+
+
+def test_blocks_use_the_algorithms_that_were_measured_fastest_alone() -> None:
+    """Whatever was predicted to be fastest."""
+    tiled = describe(chain(((16, 3, 1),) * 3, height=24, channels=16).build())
+    believed = {"direct": 2.7, "winograd2": 2.5, "winograd4": 2.2, "winograd6": 2.0}
+    problem = replace(toy_problem(tiled, toy_cpu(), ALL_ALGORITHMS), cost=Stated(believed))
+    device = replace(problem, cost=Stated({**believed, "winograd4": 1.5}))
+    found = measured(Tuned(), problem, device)
+    assert found.plan is not None
+    check(tiled, found.plan, problem.limits)
+    (block,) = found.plan.blocks
+    assert block.algorithms == tuple((index, "winograd4") for index in range(3))
 
 
 def test_no_block_is_asked_for_twice() -> None:

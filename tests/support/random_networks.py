@@ -135,3 +135,42 @@ def _join(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -
         return builder.node(Add(), [source, draw(st.sampled_from(same))])
     alike = [value for value in values if builder.shape(value)[2:] == shape[2:]]
     return builder.node(Concat(), [source, draw(st.sampled_from(alike))])
+
+
+TILED_CHANNELS = 16
+"""Fewer are not computed in tiles."""
+
+
+@st.composite
+def tiled_networks(draw: DrawFn, most_nodes: int = 6) -> Network:
+    """Networks most of whose layers can be computed in tiles: one image or two, sums, pools and changing heights."""
+    builder = _Recorder("tiled")
+    shape = (draw(st.sampled_from((1, 1, 2))), TILED_CHANNELS, draw(st.integers(4, 40)), draw(st.integers(3, 9)))
+    values = [builder.input("image", shape)]
+    for _ in range(draw(st.integers(1, most_nodes))):
+        values.append(_tiled_node(draw, builder, values))
+    for value in values[1:]:
+        if value not in builder.read:
+            builder.output(value)
+    return describe(builder.build())
+
+
+def _tiled_node(draw: DrawFn, builder: GraphBuilder, values: list[str]) -> str:
+    source = values[-1 - draw(st.sampled_from((0, 0, 0, 1))) % len(values)]
+    match draw(st.sampled_from(("3x3", "3x3", "3x3", "5x5", "strided", "pool", "sum"))):
+        case "5x5":
+            return _square(builder, source, 5)
+        case "strided":
+            return _square(builder, source, 3, stride=2)
+        case "pool" if builder.shape(source)[2] >= 2:
+            return builder.node(MaxPool((2, 1), (2, 1)), [source])
+        case "sum":
+            same = [value for value in values if builder.shape(value) == builder.shape(source)]
+            return builder.node(Add(), [source, draw(st.sampled_from(same))])
+    return _square(builder, source, 3)
+
+
+def _square(builder: GraphBuilder, source: str, kernel: int, stride: int = 1) -> str:
+    weights = np.zeros((TILED_CHANNELS, builder.shape(source)[1], kernel, kernel), np.float32)
+    pads = ((kernel - 1) // 2,) * 4
+    return builder.node(Conv((kernel, kernel), (stride, 1), pads), [source], [weights, np.zeros(TILED_CHANNELS)])

@@ -37,3 +37,12 @@ def test_a_machine_file_does_not_pass_for_a_target_that_ships(tmp_path: Path, na
 def test_an_unknown_name_is_told_the_others() -> None:
     with pytest.raises(InputError, match="there is no target `gpu`; choose one of cpu, cocco, mlu100, two_level"):
         find_target("gpu")
+
+
+def test_only_the_cpu_has_a_choice_of_precisions() -> None:
+    assert find_target("cpu", "bf16").name == "cpu"
+    with pytest.raises(InputError, match="unknown precision 'int8'"):
+        find_target("cpu", "int8")
+    for name in ("mlu100", str(MLU100)):
+        with pytest.raises(InputError, match="has no choice of precisions, so bf16 has no effect"):
+            find_target(name, "bf16")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from dlfusion.cost.model import CostModel
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine
 from dlfusion.plans.plan import Block, Plan
@@ -21,6 +22,7 @@ class FakeTarget:
         self.machine = machine
         self.cost = cost
         self.simulated = simulated
+        self.algorithms = tuple(map(str, Algorithm))
         self.name = "fake"
         self.setting = Setting(machine.fingerprint, "" if simulated else "fake compiler", ("-O9",), "library 1")
         self.third = 1.02

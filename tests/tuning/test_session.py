@@ -13,6 +13,7 @@ from dlfusion.layers.layer import Network
 from dlfusion.plans.legality import machine_limits, plan_problems
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.plans.schedule import schedule
+from dlfusion.search.blocks import moved
 from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategies.oracle import Oracle
@@ -75,6 +76,24 @@ def test_blocks_that_were_disturbed_are_measured_once_more(path: Path) -> None:
         assert sorted(fake.measured_blocks.count(block) for block in wanted) == [2, 2]
         assert session.block_samples(net, wanted) == samples
         assert sorted(fake.measured_blocks.count(block) for block in wanted) == [2, 2]
+
+
+def test_blocks_that_differ_by_algorithm_are_measured_apart_wherever_they_lie(path: Path) -> None:
+    net = describe(chain([(16, 3, 1)] * 4, height=12, channels=16).build())
+    fake = target()
+    with Store(path) as store, Session(fake, store) as session:
+        direct, tiles = Block(1, 1, 1, step_rows=12), Block(1, 1, 1, step_rows=12, algorithms=((1, "winograd4"),))
+        first = session.time_blocks(net, [direct, tiles])
+        assert first[1] < first[0]
+        measured = [block for block in fake.measured_blocks if block.algorithms]
+        assert measured == [tiles]
+        before = len(fake.groups)
+        # The same layer in another place, and with its default written out.
+        again = session.time_blocks(net, [moved(tiles, 2), replace(direct, algorithms=((1, "direct"),))])
+        assert again == first[::-1]
+        assert len(fake.groups) == before
+        with pytest.raises(PlanError, match="computed only by direct, winograd2, winograd4, winograd6 here"):
+            session.time_blocks(net, [replace(tiles, algorithms=((1, "fft"),))])
 
 
 def test_another_setting_measures_again(path: Path) -> None:

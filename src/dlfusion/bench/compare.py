@@ -1,30 +1,48 @@
-"""Comparing strategies with ONNX Runtime: compile here, then time everything in turns in one pinned child process."""
+"""Comparing strategies with other engines: compile and convert here, then time all engines in turns."""
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlfusion import driver
-from dlfusion.bench import onnx_runtime
+from dlfusion.bench.engines import installed_peers
+from dlfusion.bench.engines.adapter import BF16, FP32, PRECISIONS, Adapter, CannotRunError, Task
+from dlfusion.bench.engines.compiled import Compiled
+from dlfusion.bench.engines.onnx_runtime import OnnxRuntime
+from dlfusion.bench.instructions import Restriction, restriction
+from dlfusion.bench.turns import EngineProcess, Start, convert, take_turns
 from dlfusion.errors import DlfusionError, InputError, VerificationError
+from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
 from dlfusion.machine.host import host, usable_cpus
-from dlfusion.report.record import PEER, Comparison, Engine, Record
-from dlfusion.runtime.check import TOLERANCE
+from dlfusion.report.record import Comparison, Engine, Record
+from dlfusion.runtime.check import compare as difference
+from dlfusion.runtime.program import ArrayPort
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block", "dlfusion")
 
+TOLERANCES: Mapping[str, float] = {FP32: 1e-3, BF16: 5e-2}
+"""The largest difference from ONNX Runtime's fp32 outputs, relative to their scale, that an engine may have.
+
+In fp32 it leaves room for Winograd's algorithms, in bf16 for numbers of 8 bits (an error of 2^-9 each), whose errors
+add up over the layers. An engine with a larger difference computes something else, and its time means nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to compare: strategies and core counts to try, seconds of runs for each engine, and what else to measure."""
+    """How to compare: strategies, core counts and peers to try, seconds of runs for each engine, and what else.
+
+    `peers` are adapters (default: of all peers that are installed). `memory` also measures peak memory. `isa` is the
+    instruction set of ours, and of peers where they can be kept to it. `exact` computes all our layers directly.
+    """
 
     strategies: tuple[str, ...] = STRATEGIES
     cores: tuple[int, ...] = (1,)
@@ -32,38 +50,51 @@ class Options:
     memory: bool = True
     shapes: Shapes | None = None
     isa: str | None = None
+    peers: tuple[type[Adapter], ...] | None = None
+    precision: str = FP32
+    exact: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class _Artefact:
-    strategy: str
-    folder: Path
-    build_seconds: float
+    @property
+    def adapters(self) -> tuple[type[Adapter], ...]:
+        """The peers that take part."""
+        return installed_peers() if self.peers is None else self.peers
 
 
 def compare(models: Sequence[Path], chosen: Options, progress: driver.ProgressCallback | None = None) -> Record:
     """Measure each model on each core count.
 
+    A peer that fails is not an error: the record says why it cannot run.
+
     Raises:
-        DlfusionError: a model cannot be compiled, ONNX Runtime is missing, or an engine fails while it runs.
-        InputError: more cores are asked for than this process may use.
+        DlfusionError: a model cannot be compiled, ONNX Runtime is missing, or one of our programs fails while it runs.
+        InputError: more cores are asked for than this process may use, or there is no such precision.
         VerificationError: a compiled model computes something else than ONNX Runtime; its time would mean nothing.
     """
     available = usable_cpus()
     for cores in chosen.cores:
         if cores > len(available):
             raise InputError(f"--cores {cores} is more than the {len(available)} cores that this process may use")
-    peer_version = onnx_runtime.version()
-    comparisons = []
-    for model in models:
-        for cores in chosen.cores:
-            stages = _Stages(f"{model.stem}, {cores} {'core' if cores == 1 else 'cores'}", progress)
-            comparisons.append(_compare_one(model, cores, chosen, available[:cores], stages))
-    return Record(host().fingerprint, {"onnxruntime": peer_version}, chosen.seconds, tuple(comparisons))
+    if chosen.precision not in PRECISIONS:
+        raise InputError(f"no precision is called {chosen.precision!r}; choose from {', '.join(PRECISIONS)}")
+    OnnxRuntime.require()  # all outputs are compared with its
+    comparisons: list[Comparison] = []
+    with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
+        limits = restriction(chosen.isa, Path(scratch))
+        for model in models:
+            comparisons += _compare_model(model, chosen, limits, _Stages(model.stem, progress))
+    return Record(
+        host().fingerprint,
+        {"dlfusion": metadata.version("dlfusion"), **{peer.name: peer.version() for peer in chosen.adapters}},
+        chosen.seconds,
+        tuple(comparisons),
+        chosen.precision,
+        chosen.isa,
+        tuple(peer.name for peer in chosen.adapters if not limits.holds(peer)),
+    )
 
 
 class _Stages:
-    """Tells the caller which of one comparison's stages is under way."""
+    """Tells the caller which stage of a model's comparison is under way."""
 
     def __init__(self, title: str, progress: driver.ProgressCallback | None) -> None:
         self._title = title
@@ -74,89 +105,189 @@ class _Stages:
         if self._progress is not None:
             self._progress(f"{self._title}: {stage}", done, total)
 
+    def on(self, cores: int) -> "_Stages":
+        """The same for the part on so many cores."""
+        return _Stages(f"{self._title}, {cores} {'core' if cores == 1 else 'cores'}", self._progress)
 
-def _compare_one(model: Path, cores: int, chosen: Options, cpus: Sequence[int], stages: _Stages) -> Comparison:
-    with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
+
+@dataclass(frozen=True, slots=True)
+class _Entrant:
+    """An engine that is to run: what is known of it so far, how it is loaded, and what it loads."""
+
+    engine: Engine
+    adapter: type[Adapter]
+    task: Task
+    environment: Mapping[str, str]
+
+
+def _compare_model(model: Path, chosen: Options, limits: Restriction, stages: _Stages) -> list[Comparison]:
+    """One model on one core count after another; peers convert it once, each in a folder of its own."""
+    model = model.resolve()
+    available = usable_cpus()
+    with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
+        scratch = Path(folder)
         network = driver.import_model(model, shapes=chosen.shapes)
-        artefacts, same_plan = _compile_all(network, cores, chosen, Path(scratch), stages)
-        job = {
-            "model": str(model),
-            "ports": [(port.name, port.array_shape) for port in network.graph.inputs],
-            "folders": {artefact.strategy: str(artefact.folder) for artefact in artefacts},
-            "cpus": list(cpus),
-            "seconds": chosen.seconds,
-        }
-        stages.at("time in turns", 0, 1)
-        timed = run_worker("times", job)
-        stages.at("time in turns", 1, 1)
-        engines = [_engine(PEER, timed)]
-        engines += [
-            replace(_engine(artefact.strategy, timed), build_seconds=artefact.build_seconds) for artefact in artefacts
-        ]
-        for engine in engines:
-            _require_equal(model, engine)
-        if chosen.memory:
-            for index, engine in enumerate(engines):
-                stages.at("memory", index, len(engines))
-                answer = run_worker("memory", {**job, "engine": engine.name})
-                engines[index] = replace(engine, peak_memory_bytes=answer["peak_bytes"])
-            stages.at("memory", len(engines), len(engines))
-    return Comparison(model.stem, cores, tuple(engines), same_plan)
+        expected = _expected(network, model, available[: max(chosen.cores)], scratch)
+        peers = _convert_all(network, model, chosen, limits, scratch, stages)
+        comparisons = []
+        for cores in chosen.cores:
+            own_stages = stages.on(cores)
+            ours, same_plan = _compile_all(network, model, cores, chosen, scratch, own_stages)
+            entrants = tuple(replace(peer, task=replace(peer.task, cores=cores)) for peer in peers) + ours
+            cpus = available[:cores]
+            engines = _time_all(entrants, cpus, expected, chosen, scratch, own_stages)
+            comparisons.append(Comparison(model.stem, cores, engines, same_plan, cpus))
+    return comparisons
 
 
-def _require_equal(model: Path, engine: Engine) -> None:
-    """Raise VerificationError if the engine's outputs are not ONNX Runtime's."""
-    difference = engine.largest_difference
-    if difference is not None and not difference <= TOLERANCE:
-        raise VerificationError(
-            f"{model} by strategy {engine.name} differs from ONNX Runtime by {difference:.2e} of the output's scale, "
-            f"allowed is {TOLERANCE:g}; find the layer with: dlfusion compile {model} --strategy {engine.name}"
-        )
+def _expected(network: Network, model: Path, cpus: Sequence[int], scratch: Path) -> tuple[Array, ...]:
+    """ONNX Runtime's outputs, without any restriction."""
+    file = scratch / "expected.npz"
+    start = Start(OnnxRuntime, _task(network, model, len(cpus)), tuple(cpus), file, memory=False)
+    try:
+        with EngineProcess(start):
+            return _arrays(file)
+    except CannotRunError as error:
+        raise DlfusionError(f"{model}: ONNX Runtime, whose outputs are the reference, fails: {error}") from error
+
+
+def _convert_all(
+    network: Network, model: Path, chosen: Options, limits: Restriction, scratch: Path, stages: _Stages
+) -> tuple[_Entrant, ...]:
+    """The peers with the files that they load; a peer whose converter fails has that as its problem."""
+    entrants = []
+    adapters = chosen.adapters
+    for index, adapter in enumerate(adapters):
+        stages.at("convert", index, len(adapters))
+        precision = adapter.precision(chosen.precision)
+        engine = Engine(adapter.name, (), is_peer=True, title=adapter.title, precision=precision)
+        task = _task(network, model, 1, precision)
+        folder = scratch / adapter.name
+        folder.mkdir()
+        try:
+            task = replace(task, file=convert(adapter, task, folder))
+        except CannotRunError as error:
+            engine = replace(engine, problem=str(error))
+        entrants.append(_Entrant(engine, adapter, task, limits.environment(adapter)))
+    stages.at("convert", len(adapters), len(adapters))
+    return tuple(entrants)
 
 
 def _compile_all(
-    network: Network, cores: int, chosen: Options, scratch: Path, stages: _Stages
-) -> tuple[tuple[_Artefact, ...], dict[str, str]]:
-    """Compile each strategy's plan; strategies whose blocks are equal share one artefact."""
-    artefacts: list[_Artefact] = []
+    network: Network, model: Path, cores: int, chosen: Options, scratch: Path, stages: _Stages
+) -> tuple[tuple[_Entrant, ...], dict[str, str]]:
+    """Compile each strategy's plan; strategies whose blocks are equal share one program."""
+    entrants: list[_Entrant] = []
     same_plan: dict[str, str] = {}
     first_with: dict[tuple[Any, ...], str] = {}
+    options: dict[str, Any] = {"precision": BF16} if chosen.precision == BF16 else {}
     for index, strategy in enumerate(chosen.strategies):
         stages.at("compile", index, len(chosen.strategies))
-        plan = driver.plan(network, strategy=strategy, cores=cores)
+        plan = driver.plan(network, strategy=strategy, cores=cores, exact=chosen.exact)
         blocks = tuple(replace(block, reason="") for block in plan.blocks)
         if blocks in first_with:
             same_plan[strategy] = first_with[blocks]
             continue
         first_with[blocks] = strategy
-        with driver.compile(network, plan=plan, isa=chosen.isa, folder=scratch / str(index)) as compiled:
-            artefacts.append(_Artefact(strategy, compiled.folder, compiled.build_seconds))
+        folder = scratch / f"{cores}-{index}"
+        with driver.compile(network, plan=plan, isa=chosen.isa, folder=folder, **options) as compiled:
+            description = compiled.executable.description
+            settings = {key: str(description[key]) for key in ("isa", "compiler") if key in description}
+            engine = Engine(
+                strategy,
+                (),
+                build_seconds=compiled.build_seconds,
+                title=Compiled.title,
+                precision=chosen.precision,
+                settings=settings,
+            )
+            task = replace(_task(network, model, cores, chosen.precision), file=compiled.folder)
+        entrants.append(_Entrant(engine, Compiled, task, {}))
     stages.at("compile", len(chosen.strategies), len(chosen.strategies))
-    return tuple(artefacts), same_plan
+    return tuple(entrants), same_plan
 
 
-def _engine(name: str, timed: Mapping[str, Any]) -> Engine:
-    entry = timed["engines"][name]
-    return Engine(name, tuple(entry["samples_seconds"]), largest_difference=entry["largest_difference"])
+def _time_all(
+    entrants: Sequence[_Entrant],
+    cpus: Sequence[int],
+    expected: tuple[Array, ...],
+    chosen: Options,
+    scratch: Path,
+    stages: _Stages,
+) -> tuple[Engine, ...]:
+    """Start all engines, check what they compute, then let those that are right run in turns."""
+    found: dict[str, Engine] = {}
+    running: dict[str, EngineProcess] = {}
+    with ExitStack() as stack:
+        for index, entrant in enumerate(entrants):
+            stages.at("load", index, len(entrants))
+            engine = entrant.engine
+            if engine.is_peer:
+                engine = replace(engine, settings={**entrant.adapter.settings(entrant.task), **entrant.environment})
+            if engine.problem is None:
+                file = scratch / "outputs.npz"
+                start = Start(entrant.adapter, entrant.task, tuple(cpus), file, chosen.memory, entrant.environment)
+                try:
+                    process = stack.enter_context(EngineProcess(start))
+                    running[engine.name] = process
+                    engine = replace(engine, peak_memory_bytes=process.peak_bytes)
+                    engine = _checked(engine, entrant.task, difference(_arrays(file), expected).relative)
+                except CannotRunError as error:
+                    engine = _failed(engine, entrant.task, error)
+                if engine.problem is not None and engine.name in running:
+                    running.pop(engine.name).close()
+            found[engine.name] = engine
+        stages.at("load", len(entrants), len(entrants))
+        stages.at("time in turns", 0, 1)
+        failed = take_turns(running, chosen.seconds)
+        stages.at("time in turns", 1, 1)
+    for entrant in entrants:
+        name = entrant.engine.name
+        if name in failed:
+            found[name] = _failed(found[name], entrant.task, failed[name])
+        elif name in running:
+            found[name] = replace(found[name], samples_seconds=tuple(running[name].samples))
+    return tuple(found.values())
 
 
-def run_worker(mode: str, job: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of a worker process to a job; the process is stopped when this one is interrupted.
+def _checked(engine: Engine, task: Task, relative: float) -> Engine:
+    """The engine with its difference from the reference; with a problem, if it is a peer that computes something else.
 
     Raises:
-        DlfusionError: the worker failed; the message ends with the last lines that it printed.
+        VerificationError: it is ours that does.
     """
-    command = [sys.executable, "-m", "dlfusion.bench.worker", mode]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
-        try:
-            output, errors = child.communicate(json.dumps(job))
-        finally:
-            child.kill()
-    if child.returncode != 0:
-        last = "\n".join(errors.strip().splitlines()[-8:])
-        what = f"the process that measures {job['model']} on {len(job['cpus'])} cores"
-        raise DlfusionError(f"{what} ended with status {child.returncode}:\n{last}")
-    answer: dict[str, Any] = json.loads(output)
-    return answer
+    allowed = TOLERANCES[engine.precision]
+    problem = None
+    if not relative <= allowed:
+        problem = f"its outputs differ by {relative:.2e} of their scale from ONNX Runtime's, allowed is {allowed:g}"
+        if not engine.is_peer:
+            raise VerificationError(
+                f"{task.model} compiled with strategy {engine.name}, on {task.cores} cores: {problem}; "
+                f"find the layer with: dlfusion compile {task.model} --strategy {engine.name}"
+            )
+    return replace(engine, largest_difference=relative, problem=problem)
+
+
+def _failed(engine: Engine, task: Task, error: CannotRunError) -> Engine:
+    """The peer with the error as its problem.
+
+    Raises:
+        DlfusionError: it is no peer but our own program.
+    """
+    if not engine.is_peer:
+        raise DlfusionError(
+            f"{task.model} compiled with strategy {engine.name}, on {task.cores} cores: {error}"
+        ) from error
+    return replace(engine, problem=str(error))
+
+
+def _task(network: Network, model: Path, cores: int, precision: str = FP32) -> Task:
+    inputs = tuple(ArrayPort(port.name, port.array_shape) for port in network.graph.inputs)
+    outputs = tuple(ArrayPort(port.name, port.array_shape) for port in network.graph.outputs)
+    return Task(model, model, inputs, outputs, cores, precision)
+
+
+def _arrays(file: Path) -> tuple[Array, ...]:
+    """What a worker wrote, in order."""
+    with np.load(file) as stored:
+        return tuple(stored[f"arr_{index}"] for index in range(len(stored.files)))

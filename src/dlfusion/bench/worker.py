@@ -1,95 +1,106 @@
-"""The child process of a comparison: pinned to its cores, it times all engines in turns, or one engine's memory.
+"""The child process of a comparison: one engine, pinned to its cores, that runs when it is its turn.
 
-Reads a job as JSON from standard input and writes the answer as JSON to standard output. It imports neither ONNX nor
-the compiler: a compiled model runs without them, and its memory is measured without them.
+It reads lines of JSON from standard input: first the job, then one line for each turn. It answers with lines of JSON on
+what was its standard output when it started; what engines print goes to standard error. It imports neither ONNX nor the
+compiler, so that the memory of a model is measured without them.
 """
 
 import json
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
-from dlfusion.bench import onnx_runtime
+from dlfusion.bench.engines.adapter import Adapter, CannotRunError, Session, Task
+from dlfusion.bench.instructions import hide_as_told
+from dlfusion.errors import DlfusionError
 from dlfusion.graph.graph import Array
-from dlfusion.report.record import PEER
 from dlfusion.runtime import memory as resident
-from dlfusion.runtime.check import compare
-from dlfusion.runtime.executable import Executable
-from dlfusion.runtime.measure import interleave
+from dlfusion.runtime.measure import time_slice
 
 SEED = 0
-MEMORY_RUNS = 3
+WARM_UP_RUNS = 3
 CLOCK_DIGITS = 9
 """The clock counts nanoseconds; further digits of a sample are noise of the subtraction."""
 
 Job = dict[str, Any]
-"""`model`: the ONNX file; `folders`: a compiled folder for each strategy; `cpus`: the CPUs to run on; `ports`: name and
-shape of each input; `seconds`: how long each engine runs; `engine`: the one whose memory is measured."""
+"""`adapter`: module and class of the adapter; `task`: its `Task`; `cpus`: the CPUs to run on; `memory`: whether to
+measure it; `outputs`: the file for the outputs; `folder`: where a conversion writes."""
 
 
 def main() -> None:
-    """Do the job that standard input describes, in the way that the first argument names."""
-    job: Job = json.load(sys.stdin)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, job["cpus"])
-    modes: dict[str, Callable[[Job], dict[str, Any]]] = {"times": times, "memory": memory}
-    json.dump(modes[sys.argv[1]](job), sys.stdout)
+    """Do the job on standard input in the way that the first argument names: `convert` or `serve`."""
+    answers = _private_output()
+    job: Job = json.loads(sys.stdin.readline())
+    try:
+        adapter = _adapter(job["adapter"])
+        task = Task.of(job["task"])
+        if sys.argv[1] == "convert":
+            _answer(answers, {"file": str(adapter.convert(task, Path(job["folder"])))})
+        else:
+            serve(adapter, task, job, answers)
+    except DlfusionError as error:
+        _answer(answers, {"failed": str(error)})
 
 
-def times(job: Job) -> dict[str, Any]:
-    """Samples of every engine, and how far our outputs are from ONNX Runtime's, relative to their scale."""
-    inputs = _inputs(job)
-    programs = {name: Executable.load(Path(folder)) for name, folder in job["folders"].items()}
-    peer = _peer(job, inputs)
-    expected = peer()
-    differences = {name: compare(program.run(inputs), expected).relative for name, program in programs.items()}
-    runs: dict[str, Callable[[], object]] = {PEER: peer}
-    runs |= {name: partial(program.run, inputs) for name, program in programs.items()}
-    measured = interleave(runs, job["seconds"])
-    return {
-        "engines": {
-            name: {
-                "samples_seconds": [round(sample, CLOCK_DIGITS) for sample in measurement.samples],
-                "largest_difference": differences.get(name),
-            }
-            for name, measurement in measured.items()
-        }
-    }
+def serve(adapter: type[Adapter], task: Task, job: Job, answers: TextIO) -> None:
+    """Load the model, write its outputs, say so; then, for each line that comes in, run for a slice of time."""
+    os.sched_setaffinity(0, job["cpus"])
+    if not hide_as_told():
+        raise CannotRunError("it cannot be kept to the instruction set")
+    inputs = _inputs(task)
+    adapter.preload()
+    session, peak_bytes = _load(adapter, task, inputs, measure=job["memory"])
+    np.savez(job["outputs"], *session.arrays(session.run()))
+    _answer(answers, {"peak_bytes": peak_bytes})
+    for _ in sys.stdin:
+        counted: list[tuple[float, Any]] = []
+        spent = time_slice(session.run, counted)
+        samples = [round(seconds, CLOCK_DIGITS) for seconds, _ in counted]
+        _answer(answers, {"samples_seconds": samples, "spent_seconds": spent})
 
 
-def memory(job: Job) -> dict[str, Any]:
-    """Peak resident memory of opening and running one engine, above what the process had with all code loaded.
+def _load(
+    adapter: type[Adapter], task: Task, inputs: tuple[Array, ...], *, measure: bool
+) -> tuple[Session, int | None]:
+    """The warm session, and its peak resident memory above what the process had with inputs and all code loaded.
 
     The inputs exist before, the outputs are part of the run.
     """
-    inputs = _inputs(job)
-    if job["engine"] == PEER:
-        onnx_runtime.preload()
-    resident.reset_peak()
-    start_bytes = resident.resident_bytes()
-    if job["engine"] == PEER:
-        run: Callable[[], object] = _peer(job, inputs)
-    else:
-        run = partial(Executable.load(Path(job["folders"][job["engine"]])).run, inputs)
-    for _ in range(MEMORY_RUNS):
-        run()
-    return {"peak_bytes": max(0, resident.peak_bytes() - start_bytes)}
+    start_bytes = 0
+    if measure:
+        resident.reset_peak()
+        start_bytes = resident.resident_bytes()
+    session = adapter.load(task, inputs)
+    for _ in range(WARM_UP_RUNS):
+        session.run()
+    return session, max(0, resident.peak_bytes() - start_bytes) if measure else None
 
 
-def _inputs(job: Job) -> tuple[Array, ...]:
+def _inputs(task: Task) -> tuple[Array, ...]:
     generator = np.random.default_rng(SEED)
-    return tuple(generator.standard_normal(shape, np.float32) for _, shape in job["ports"])
+    return tuple(generator.standard_normal(port.shape, np.float32) for port in task.inputs)
 
 
-def _peer(job: Job, inputs: tuple[Array, ...]) -> Callable[[], tuple[Array, ...]]:
-    names = [name for name, _ in job["ports"]]
-    session = onnx_runtime.session(Path(job["model"]), len(job["cpus"]))
-    return partial(session, dict(zip(names, inputs, strict=True)))
+def _adapter(reference: str) -> type[Adapter]:
+    module, _, name = reference.partition(":")
+    found: type[Adapter] = getattr(import_module(module), name)
+    return found
+
+
+def _private_output() -> TextIO:
+    """Standard output for answers alone; whatever else writes to it from now on reaches standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _answer(answers: TextIO, document: dict[str, Any]) -> None:
+    answers.write(json.dumps(document) + "\n")
+    answers.flush()
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from dlfusion.cost.terms import (
     ALONE,
     FACTOR_NAMES,
     HIDDEN,
-    KIND_TERMS,
     SORTS,
+    WINOGRAD_TERMS,
+    WORK_TERMS,
     TermSort,
     alone_share,
     halo_share,
@@ -71,8 +72,9 @@ def fit_cost(samples: Sequence[Sample], machine: Machine) -> CostFit:
     """Factors and overlap that predict the samples' shortest times best, by relative squared error.
 
     Factors are found by non-negative least squares, with a slight pull toward 1 that decides only about terms no sample
-    has. Which of arithmetic and transfers hides behind the other depends on the factors, so both are found in turns.
-    The overlap is the best of `OVERLAPS`; where it makes no difference, the one that is assumed for such a machine.
+    has; algorithms that no sample has get no factor. Which of arithmetic and transfers hides behind the other depends
+    on the factors, so both are found in turns. The overlap is the best of `OVERLAPS`; where it makes no difference, the
+    one that is assumed for such a machine.
 
     Raises:
         InputError: there are no samples, or scikit-learn is not installed.
@@ -87,7 +89,12 @@ def fit_cost(samples: Sequence[Sample], machine: Machine) -> CostFit:
         predicted[outside] = _Table([samples[i] for i in outside]).predict(fold_factors, fold_overlap)
     found = accuracy("fitted", predicted.tolist(), [sample.minimum for sample in samples])
     fit = Fit(len(samples), found.median_relative_error, found.worst_relative_error, found.rank_correlation)
-    named = tuple((name, float(factor)) for name, factor in zip(FACTOR_NAMES, factors, strict=True))
+    seen = {name for sample in samples for name, _ in sample.terms}
+    named = tuple(
+        (name, float(factor))
+        for name, factor in zip(FACTOR_NAMES, factors, strict=True)
+        if name in seen or name not in WINOGRAD_TERMS
+    )
     return CostFit(named, float(overlap), fit)
 
 
@@ -120,12 +127,12 @@ class _Table:
 
 
 def _row(terms: Mapping[str, float]) -> list[float]:
-    """A factor scales a kind's halo too: halo is done at the mean rate of the block's arithmetic."""
+    """A factor scales its arithmetic's halo too: halo is done at the mean rate of the block's arithmetic."""
     unknown = [name for name in terms if name not in (*SORTS, ALONE, HIDDEN)]
     if unknown:
         raise InputError(f"The samples have terms {', '.join(unknown)}, which this version's cost model does not know.")
     grown = 1 + halo_share(terms)
-    return [terms.get(name, 0.0) * (grown if name in KIND_TERMS else 1.0) for name in FACTOR_NAMES]
+    return [terms.get(name, 0.0) * (grown if name in WORK_TERMS else 1.0) for name in FACTOR_NAMES]
 
 
 def _best_fit(table: _Table, default_overlap: float) -> tuple[Floats, float]:

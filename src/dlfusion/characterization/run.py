@@ -1,7 +1,7 @@
 """Characterizing a target: every layer and chain of a grid measured on every core count, and models fitted to that."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dlfusion.characterization.fit import critical_operations, fit_cores, fit_cost, tuning_module
@@ -9,6 +9,7 @@ from dlfusion.characterization.grid import find_grid
 from dlfusion.characterization.synthesize import Subject, Synthesized, synthesize
 from dlfusion.cost.analytic import Analytic
 from dlfusion.cost.profile import Profile, Sample
+from dlfusion.layers.algorithm import Algorithm, algorithms, output_tile
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
 from dlfusion.machine.machine import Machine
@@ -16,6 +17,7 @@ from dlfusion.plans.legality import Limits, machine_limits, problems
 from dlfusion.plans.plan import Block, Partition
 from dlfusion.plans.schedule import block_flow, schedule
 from dlfusion.plans.traffic import recompute_ratio
+from dlfusion.search.blocks import tile_step
 from dlfusion.targets.target import Target
 
 Measure = Callable[[Network, Sequence[Block]], Sequence[tuple[float, ...]]]
@@ -30,6 +32,9 @@ FITTING = "fit models"
 
 CHAIN = "chain"
 """The kind of samples of several layers."""
+
+TILES_OF_CHAINS = 7
+"""Rows of tiles that a map has at least where chains are measured with layers in tiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def characterize(target: Target, measure: Measure, grid: str = "default", progre
     chosen = find_grid(grid)
     machine = target.machine
     counts = chosen.core_counts(machine.core_counts)
-    work = distinct_points(tuple(synthesize(chosen)), machine, counts, chosen.steps)
+    work = distinct_points(tuple(synthesize(chosen)), machine, counts, chosen.steps, target.algorithms)
     total = sum(len(points) for _, points in work)
     report(MEASURING, 0, total)
     samples: list[Sample] = []
@@ -89,14 +94,19 @@ def characterize(target: Target, measure: Measure, grid: str = "default", progre
 
 
 def distinct_points(
-    networks: Sequence[Synthesized], machine: Machine, core_counts: Sequence[int], steps: Sequence[int]
+    networks: Sequence[Synthesized],
+    machine: Machine,
+    core_counts: Sequence[int],
+    steps: Sequence[int],
+    algorithms: tuple[str, ...] = (Algorithm.DIRECT,),
 ) -> tuple[tuple[Network, tuple[Point, ...]], ...]:
     """The points of each network that has any; a layer that is in several networks is measured in the first.
 
-    Points of few cores come first. Chains are cut into `steps` rows at a time and into whole bands; so are layers
-    where software fills the cores' memories, because there the step decides what goes on at the same time.
+    Points of few cores come first. Layers are computed by all `algorithms` that they have. Chains are cut into `steps`
+    rows at a time and into whole bands; so are layers where software fills the cores' memories, because there the step
+    decides what goes on at the same time.
     """
-    limits = machine_limits(machine)
+    limits = machine_limits(machine, algorithms)
     known: set[str] = set()
     result = []
     for made in networks:
@@ -113,16 +123,40 @@ def distinct_points(
 
 
 def blocks(network: Network, subject: Subject, cores: int, steps: Sequence[int], limits: Limits) -> Iterator[Block]:
-    """The legal ways to run a subject on so many cores: by rows in whole bands and in `steps`, and by channels."""
-    whole = Block(subject.first, subject.last, cores)
-    flow = block_flow(network, whole)
-    band = min(-(-flow.reference_rows // cores), flow.reference_height)
-    candidates = [replace(whole, step_rows=flow.reference_height)]
-    candidates += [replace(whole, step_rows=step) for step in steps if step < band]
-    # On one core both partitions are the same work.
-    if subject.first == subject.last and cores > 1:
-        candidates.append(replace(candidates[0], partition=Partition.CHANNELS))
-    return (block for block in candidates if not problems(network, block, limits))
+    """The legal ways to run a subject on so many cores: by rows in whole bands and in `steps`, and by channels.
+
+    Each by all algorithms of `algorithm_choices`. Chains with layers in tiles take one row of tiles in a step, or the
+    whole band.
+    """
+    for named in algorithm_choices(network, subject, limits.algorithms):
+        whole = Block(subject.first, subject.last, cores, algorithms=named)
+        flow = block_flow(network, whole)
+        band = min(-(-flow.reference_rows // cores), flow.reference_height)
+        unit = tile_step(network, whole)
+        sizes = steps if unit == 1 else [unit] * bool(steps)
+        candidates = [replace(whole, step_rows=flow.reference_height)]
+        candidates += [replace(whole, step_rows=step) for step in sizes if step < band]
+        # On one core both partitions are the same work.
+        if subject.first == subject.last and cores > 1:
+            candidates.append(replace(candidates[0], partition=Partition.CHANNELS))
+        yield from (block for block in candidates if not problems(network, block, limits))
+
+
+def algorithm_choices(
+    network: Network, subject: Subject, names: Collection[str]
+) -> tuple[tuple[tuple[int, str], ...], ...]:
+    """What a subject's blocks name: nothing, then each algorithm for the layer that has it; one for those of a chain.
+
+    That is the one with the largest tiles of which the chain's map has `TILES_OF_CHAINS` rows.
+    """
+    layers = network.layers[subject.first : subject.last + 1]
+    tried = [name for name in names if name != Algorithm.DIRECT]
+    if len(layers) > 1:
+        height = layers[-1].features.output_height
+        tried = [name for name in tried if output_tile(name) * TILES_OF_CHAINS <= height]
+        tried = sorted(tried, key=output_tile)[-1:]
+    choices = (tuple((layer.index, name) for layer in layers if name in algorithms(layer)) for name in tried)
+    return tuple(dict.fromkeys(((), *choices)))
 
 
 def sample(network: Network, point: Point, seconds: Sequence[float], model: Analytic) -> Sample:
@@ -147,4 +181,5 @@ def sample(network: Network, point: Point, seconds: Sequence[float], model: Anal
         recompute=recompute_ratio(network, cut),
         terms=tuple(model.parts(network, cut).items()),
         seconds=tuple(seconds),
+        algorithms=tuple(str(block.algorithm(index)) for index in block.layers) if block.algorithms else (),
     )

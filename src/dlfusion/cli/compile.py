@@ -4,6 +4,7 @@ For the CPU that is a shared library; for an MLU-100 it is a C++ project, to be 
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,9 @@ def compile_model(
     budget: options.Budget = None,
     database: options.Database = None,
     shape: options.Shapes = None,
+    exact: options.Exact = False,
     isa: options.IsaName = None,
+    precision: options.Precision = None,
     check: Annotated[bool, typer.Option(help="Check the result against the reference, and time the blocks.")] = True,
     as_json: options.Json = False,
 ) -> None:
@@ -49,7 +52,7 @@ def compile_model(
     folder = out if out is not None else Path(model.stem + ".dlfusion")
     if folder.is_file():
         raise InputError(f"--output {folder} is a file; name a folder")
-    is_project = _is_project(target, isa)
+    is_project = _is_project(target, {"--isa": isa, "--precision": precision})
     from dlfusion import driver
     from dlfusion.report.blocks import summarize
 
@@ -59,13 +62,18 @@ def compile_model(
         if is_project:
             driver.check_project(network)
         advance("plan", 0, 1)
-        task, plan = planned(network, target, plan_file, strategy, cores, profile, budget, database, advance)
+        task, plan = planned(
+            network, target, plan_file, strategy, cores, profile, budget, database, exact, advance, precision
+        )
         if is_project:
             advance("generate", 0, 1)
             driver.write_project(network, plan, folder)
             advance("generate", 1, 1)
         else:
-            compiled = driver.compile(network, plan=plan, isa=isa, folder=folder, progress=advance)
+            storage = precision or options.DEFAULT_PRECISION
+            compiled = driver.compile(
+                network, plan=plan, isa=isa, exact=exact, precision=storage, folder=folder, progress=advance
+            )
             seconds, verdict = None, None
             if check:
                 advance("check", 0, 1)
@@ -80,11 +88,11 @@ def compile_model(
         _report(compiled, summarize(network, plan, seconds, task.cost), seconds, verdict, as_json)
 
 
-def _is_project(target: str, isa: str | None) -> bool:
+def _is_project(target: str, cpu_options: Mapping[str, str | None]) -> bool:
     """Whether a project is written for the target, and not a shared library built.
 
     Raises:
-        InputError: nothing is generated for the target, or the instruction set would have no effect.
+        InputError: nothing is generated for the target, or an option for the CPU would have no effect.
     """
     from dlfusion.driver import PROJECT_TARGETS
 
@@ -96,8 +104,9 @@ def _is_project(target: str, isa: str | None) -> bool:
             f"--target {target}: programs are generated for {known} only; `dlfusion explain`, `compare` and "
             "`characterize` take other targets too"
         )
-    if isa is not None:
-        raise InputError(f"--isa {isa} has no effect with --target {target}; leave it out")
+    for option, value in cpu_options.items():
+        if value is not None:
+            raise InputError(f"{option} {value} has no effect with --target {target}; leave it out")
     return True
 
 
@@ -136,7 +145,10 @@ def _print_results(
 ) -> None:
     console = output()
     if seconds is not None and verdict is not None:
-        console.print(f"Checked: differs from {verdict[0]} by at most {verdict[1]:.1e} of the output's scale.")
+        stored = (
+            "" if compiled.precision == options.DEFAULT_PRECISION else f" Weights are stored as {compiled.precision}."
+        )
+        console.print(f"Checked: differs from {verdict[0]} by at most {verdict[1]:.1e} of the output's scale.{stored}")
         console.print(f"One run takes {sum(seconds) * 1e3:.2f} ms (median of each block, summed).")
     console.print(f"Built in {compiled.build_seconds:.1f} s.", markup=False)
     console.print(f"Files: {compiled.folder}", markup=False)
@@ -151,10 +163,10 @@ def _check(model: Path, network: "Network", compiled: "CompiledModel") -> tuple[
         VerificationError: it is larger than the tolerance.
     """
     from dlfusion import driver
-    from dlfusion.bench import onnx_runtime
+    from dlfusion.bench.engines import onnx_runtime
 
     inputs = driver.random_inputs(network)
-    if onnx_runtime.is_installed():
+    if onnx_runtime.OnnxRuntime.is_installed():
         expected = onnx_runtime.outputs(model, network.graph.inputs, inputs)
         return "ONNX Runtime", driver.verify(compiled, inputs, expected).relative
     return "the NumPy reference", driver.verify(compiled, inputs).relative
@@ -180,6 +192,7 @@ def _document(
 ) -> dict[str, object]:
     return {
         "folder": str(compiled.folder),
+        "precision": compiled.precision,
         "build_seconds": compiled.build_seconds,
         "checked_against": None if verdict is None else verdict[0],
         "largest_relative_difference": None if verdict is None else verdict[1],

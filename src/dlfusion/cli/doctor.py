@@ -57,9 +57,9 @@ def doctor(as_json: options.Json = False) -> None:
 
 
 def _peer_version() -> str | None:
-    from dlfusion.bench import onnx_runtime
+    from dlfusion.bench.engines import onnx_runtime
 
     try:
-        return onnx_runtime.version()
+        return onnx_runtime.OnnxRuntime.version()
     except InputError:
         return None

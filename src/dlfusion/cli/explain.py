@@ -21,6 +21,7 @@ def explain(
     budget: options.Budget = None,
     database: options.Database = None,
     shape: options.Shapes = None,
+    exact: options.Exact = False,
     save: Annotated[
         Path | None,
         typer.Option("--save-plan", metavar="FILE", help="Write the plan as JSON, to edit and to compile with."),
@@ -46,7 +47,7 @@ def explain(
 
     network = driver.import_model(model, shapes=options.parse_shapes(shape))
     with progress(quiet=as_json) as advance:
-        task, plan = planned(network, target, plan_file, strategy, cores, profile, budget, database, advance)
+        task, plan = planned(network, target, plan_file, strategy, cores, profile, budget, database, exact, advance)
     if save is not None:
         write_text(save, plan.to_json())
         messages().print(f"wrote {save}", markup=False)

@@ -21,6 +21,7 @@ from dlfusion.cli.console import guarded
 from dlfusion.cli.db import app as database_app
 from dlfusion.cli.doctor import doctor
 from dlfusion.cli.explain import explain
+from dlfusion.cli.layers import layers
 from dlfusion.cli.ops import ops
 from dlfusion.cli.reproduce import reproduce
 from dlfusion.cli.run import run
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compile": compile_model,
     "run": run,
     "bench": bench,
+    "layers": layers,
     "characterize": characterize,
     "explain": explain,
     "compare": compare,

@@ -10,6 +10,7 @@ from dlfusion.errors import InputError
 
 DEFAULT_STRATEGY = "dlfusion"
 DEFAULT_TARGET = "cpu"
+DEFAULT_PRECISION = "fp32"
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
 Strategy = Annotated[
@@ -60,6 +61,17 @@ Shapes = Annotated[
 ]
 IsaName = Annotated[
     str | None, typer.Option("--isa", help="Instruction set: avx512 or avx2.  [default: the best of this CPU]")
+]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Compute every convolution directly: no Winograd, which rounds more.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="How the CPU stores weights: fp32, or bf16 where that is faster; sums stay fp32.  [default: fp32]",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 

@@ -21,16 +21,18 @@ def planned(
     profile: Path | None,
     budget_seconds: float | None,
     database: Path | None,
+    exact: bool,
     advance: Callable[[str, int, int], None],
+    precision: str | None = None,
 ) -> tuple["Problem", "Plan"]:
     """What is known of the target, and the plan; the arguments are those of the command line."""
     from dlfusion import driver
     from dlfusion.targets import find_target
 
-    device = find_target(target)
-    task = driver.problem(network, device, cores, profile)
+    device = find_target(target, precision)
+    task = driver.problem(network, device, cores, profile, exact=exact)
     if plan_file is not None:
-        return task, driver.read_plan(network, plan_file, device.machine)
+        return task, driver.read_plan(network, plan_file, device, exact=exact)
     name = strategy or options.DEFAULT_STRATEGY
     plan = driver.choose(task, device, name, budget_seconds=budget_seconds, database=database, progress=advance)
     return task, plan

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.cost.busiest_core import arithmetic_parts
-from dlfusion.cost.layer_numbers import Floats, LayerNumbers, layer_numbers
+from dlfusion.cost.layer_numbers import Floats, LayerNumbers, NetworkNumbers, network_numbers
 from dlfusion.cost.terms import (
     ALONE,
     CALLS,
@@ -43,14 +43,13 @@ ASSUMPTIONS = (
     "Weights arrive in slices of one layer and at most half of the weight buffer; the first has nothing beside it.",
     "A cluster memory fetches weights once for its cores, keeps them if they fit, and delivers while it fetches.",
     "A layer alone whose step does not fit the core's buffer is cut along columns into as many parts as are needed.",
-    "The algorithm that a layer is computed with makes no difference.",
 )
 
 OVERLAP = 1.0
 
 
-def accelerator_layer_numbers(machine: Accelerator, network: Network) -> LayerNumbers:
-    """What `accelerator_parts` needs of a network's layers."""
+def accelerator_numbers(machine: Accelerator, network: Network) -> NetworkNumbers:
+    """What `accelerator_parts` needs of a network's layers, which such machines compute directly."""
 
     def seconds(layer: Layer) -> float:
         if not kind(layer).uses_array:
@@ -63,11 +62,11 @@ def accelerator_layer_numbers(machine: Accelerator, network: Network) -> LayerNu
         beside = (layer.features.operations - anchor) / machine.vector_operations_per_second
         return max(anchor * fullness / machine.operations_per_second, beside)
 
-    return layer_numbers(network, machine.element_bytes, seconds)
+    return network_numbers(network, machine.element_bytes, seconds)
 
 
 def accelerator_parts(machine: Accelerator, network: Network, cut: Schedule, numbers: LayerNumbers) -> dict[str, float]:
-    """Seconds of each part by name, without what is hidden."""
+    """Seconds of each part by name, without what is hidden; `numbers` are of the block's layers."""
     block = cut.block
     done = work(network, cut, machine.weight_buffer_bytes, machine.element_bytes)
     tiling = _tiling(machine, network, cut, numbers, done)
@@ -82,7 +81,7 @@ def accelerator_parts(machine: Accelerator, network: Network, cut: Schedule, num
     once = done.weight_bytes / np.maximum(done.steps, 1) if tiling.fetches > 1 else done.weight_bytes.astype(np.float64)
     fetched, fetched_again = _weight_loads(machine, cut, once)
     first, again = float(fetched.max()), float(fetched_again.max())
-    weights = numbers.weight_bytes[block.first : block.last + 1]
+    weights = numbers.weight_bytes
     share = weights / max(float(weights.sum()), 1.0) / tiling.slices
     exposed = max(first * float(share[0]), 0.0 if tiling.fetches > 1 else first - seconds / tiling.steps)
     maps, edges = _map_loads(machine, done, tiling, exposed, seconds)
@@ -129,7 +128,7 @@ def _tiling(machine: Accelerator, network: Network, cut: Schedule, numbers: Laye
     steps = max(1, int(done.steps.max()))
     most = int(done.weight_bytes.max())
     fetches = 1 if most <= machine.weight_buffer_bytes else steps
-    weights = numbers.weight_bytes[cut.block.first : cut.block.last + 1]
+    weights = numbers.weight_bytes
     share = most / fetches / max(float(weights.sum()), 1.0)
     slices = np.maximum(np.ceil(weights * share / (machine.weight_buffer_bytes / 2)), 1).astype(np.int64)
     alone = cut.block.first == cut.block.last

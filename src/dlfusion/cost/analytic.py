@@ -6,7 +6,7 @@ The formulas stand in `cpu_terms.py` and `accelerator_terms.py`, one file for ea
 from dataclasses import dataclass, field
 
 from dlfusion.cost import accelerator_terms, cpu_terms
-from dlfusion.cost.layer_numbers import LayerNumbers
+from dlfusion.cost.layer_numbers import NetworkNumbers
 from dlfusion.cost.model import Cost
 from dlfusion.cost.terms import total
 from dlfusion.layers.layer import Network
@@ -15,7 +15,7 @@ from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.machine import Machine
 from dlfusion.plans.schedule import Schedule
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a prediction changes, so that stored predictions are not mixed."""
 
 _MOST_NETWORKS = 16
@@ -30,7 +30,7 @@ class Analytic:
     """
 
     machine: Machine
-    _networks: dict[int, tuple[Network, LayerNumbers]] = field(
+    _networks: dict[int, tuple[Network, NetworkNumbers]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -54,7 +54,7 @@ class Analytic:
 
         What is hidden is not among them: `cost.terms.total` adds the parts up.
         """
-        numbers = self._numbers(network)
+        numbers = self.numbers(network).of_block(cut.block)
         match self.machine:
             case Cpu() as cpu:
                 found = cpu_terms.cpu_parts(cpu, network, cut, numbers)
@@ -68,16 +68,19 @@ class Analytic:
         """The predicted time of one run of a legal block."""
         return total(self.parts(network, cut), {}, self.overlap)
 
-    def _numbers(self, network: Network) -> LayerNumbers:
-        """Remembered by identity: comparing networks would compare all their weights."""
+    def numbers(self, network: Network) -> NetworkNumbers:
+        """What the formulas need of a network's layers.
+
+        Remembered by identity: comparing networks would compare all their weights.
+        """
         known = self._networks.get(id(network))
         if known is not None:
             return known[1]
         match self.machine:
             case Cpu() as cpu:
-                numbers = cpu_terms.cpu_layer_numbers(cpu, network)
+                numbers = cpu_terms.cpu_numbers(cpu, network)
             case Accelerator() as accelerator:
-                numbers = accelerator_terms.accelerator_layer_numbers(accelerator, network)
+                numbers = accelerator_terms.accelerator_numbers(accelerator, network)
             case other:
                 raise _no_formulas(other)
         if len(self._networks) >= _MOST_NETWORKS:

@@ -1,9 +1,9 @@
-"""The arithmetic of the core that a block waits for, by layers, and split by sorts of layers and halo."""
+"""The arithmetic of the core that a block waits for, by layers, and split by names of arithmetic and halo."""
 
 import numpy as np
 
-from dlfusion.cost.layer_numbers import KINDS, Floats, LayerNumbers
-from dlfusion.cost.terms import HALO
+from dlfusion.cost.layer_numbers import Floats, LayerNumbers
+from dlfusion.cost.terms import HALO, WORK_TERMS
 from dlfusion.plans.plan import Partition
 from dlfusion.plans.schedule import Schedule
 from dlfusion.plans.work import Work
@@ -16,17 +16,16 @@ def arithmetic_parts(
 
     Halo is what this core computes beyond its share of each layer: the share of rows of the block's reference output
     that it owns. Layers of other heights are cut by rounding, so what falls short of the share in one layer is
-    taken from what exceeds it in another.
+    taken from what exceeds it in another; and what rounding up to whole tiles adds counts as halo in such blocks.
 
     Args:
-        numbers: of the network.
+        numbers: of the block's layers.
         cut: the block.
         done: its work.
         stretch: what the seconds of each core (last axis) grow by because its part of a layer fills the machine less.
     """
-    layers = slice(cut.block.first, cut.block.last + 1)
-    whole = numbers.seconds[layers]
-    operations = numbers.operations[layers][:, None]
+    whole = numbers.seconds
+    operations = numbers.operations[:, None]
     # A layer that only moves data has no operations to tell its cores' shares by: it is taken to be shared evenly.
     shares = np.where(operations > 0, done.operations / np.maximum(operations, 1.0), 1.0 / cut.block.cores)
     seconds = shares * whole[:, None] * stretch
@@ -38,9 +37,9 @@ def arithmetic_parts(
         rows = cut.flow.reference_rows
         own = rows * (busiest + 1) // cut.block.cores - rows * busiest // cut.block.cores
         halo = max(0.0, all_seconds - float(whole.sum()) * own / rows)
-    by_kind = np.bincount(numbers.kinds[layers], weights=spent, minlength=len(KINDS)).tolist()
+    by_name = np.bincount(numbers.terms, weights=spent, minlength=len(WORK_TERMS)).tolist()
     own_share = 1.0 - halo / all_seconds if all_seconds else 1.0
-    parts = {str(sort): value * own_share for sort, value in zip(KINDS, by_kind, strict=True) if value}
+    parts = {name: value * own_share for name, value in zip(WORK_TERMS, by_name, strict=True) if value}
     if halo:
         parts[HALO] = halo
     return parts, spent

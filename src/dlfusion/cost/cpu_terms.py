@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from dlfusion.cost.busiest_core import arithmetic_parts
-from dlfusion.cost.layer_numbers import LayerNumbers, layer_numbers
+from dlfusion.cost.layer_numbers import Floats, LayerNumbers, NetworkNumbers, Way, network_numbers
 from dlfusion.cost.terms import CALLS, LAUNCH, LINE_BUFFERS, MAPS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
+from dlfusion.cost.winograd_terms import winograd_seconds
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import DEFAULT_L2_BYTES, Cpu
@@ -17,6 +21,7 @@ ASSUMPTIONS = (
     "A core reaches one rate of operations on all layers that sum over channels.",
     "On all others it reaches a quarter of that: each number that is read is used in few operations.",
     "Bytes come from the third-level cache if the block's inputs, outputs and weights fit into it, else from memory.",
+    "Inputs and outputs that fit half of the second-level caches move at four times the rate of the third-level cache.",
     "What a second core reads of the same weights comes from the third-level cache if they fit into it.",
     "Weights larger than half of the second-level cache are fetched again in every step.",
     "Line buffers larger than the second-level cache are written to the third-level cache and read back.",
@@ -24,10 +29,12 @@ ASSUMPTIONS = (
     "A rate that the machine does not state is that of a desktop core: 100 GFLOP/s, 80 GB/s from L3, 25 GB/s memory.",
     "A cache that the machine does not state has 1 MiB per core (L2) or 16 MiB (L3).",
     "Starting a block takes 1 us, on several cores 0.8 us more and 0.1 us per core; a call of a kernel 0.2 us.",
-    "The algorithm that a layer is computed with makes no difference.",
+    "A layer in tiles takes its products at the rate of all sums, and transforms of tiles at that of other layers.",
+    "A call of such a layer computes whole rows of tiles; cores that share its channels each transform all inputs.",
 )
 
 OVERLAP = 0.5
+OWN_CACHE_FACTOR = 4.0
 OTHER_RATE_SHARE = 0.25
 LAUNCH_SECONDS = 1e-6
 TEAM_SECONDS = 0.8e-6
@@ -57,27 +64,60 @@ class CpuRates:
         )
 
 
-def cpu_layer_numbers(machine: Cpu, network: Network) -> LayerNumbers:
+def cpu_numbers(machine: Cpu, network: Network) -> NetworkNumbers:
     """What `cpu_parts` needs of a network's layers."""
     rate = CpuRates.of(machine).operations_per_second
 
     def seconds(layer: Layer) -> float:
         return layer.features.operations / (rate if kind(layer).uses_array else rate * OTHER_RATE_SHARE)
 
-    return layer_numbers(network, machine.element_bytes, seconds)
+    def in_tiles(layer: Layer, algorithm: Algorithm) -> Way:
+        seconds, of_inputs = winograd_seconds(network, layer, algorithm, rate, rate * OTHER_RATE_SHARE)
+        return Way(str(algorithm), seconds, of_inputs)
+
+    return network_numbers(network, machine.element_bytes, seconds, in_tiles)
 
 
 def cpu_parts(machine: Cpu, network: Network, cut: Schedule, numbers: LayerNumbers) -> dict[str, float]:
-    """Seconds of each part by name, without what is hidden."""
+    """Seconds of each part by name, without what is hidden; `numbers` are of the block's layers."""
     cores = cut.block.cores
     done = work(network, cut, machine.weight_buffer_bytes, machine.element_bytes)
     parts = {LAUNCH: LAUNCH_SECONDS}
     if cores > 1:
         parts[SYNCHRONIZATION] = TEAM_SECONDS + TEAM_CORE_SECONDS * cores
     parts[CALLS] = int(done.steps.max()) * len(cut.flow.values) * CALL_SECONDS
-    parts |= arithmetic_parts(numbers, cut, done)[0]
+    parts |= arithmetic_parts(numbers, cut, done, _channel_stretch(network, cut, numbers))[0]
     parts |= _transfer_parts(CpuRates.of(machine), network, cut, done, numbers)
     return parts
+
+
+def _channel_stretch(network: Network, cut: Schedule, numbers: LayerNumbers) -> Floats | float:
+    """With the channels partition each core repeats what does not depend on its output channels."""
+    repeated = float(numbers.repeated[0])
+    if cut.block.partition is Partition.ROWS or not repeated:
+        return 1.0
+    channels = network.layers[cut.block.first].features.output_channels
+    share = np.diff(channels * np.arange(cut.block.cores + 1) // cut.block.cores) / channels
+    stretch: Floats = channel_share(share, repeated / float(numbers.seconds[0])) / share
+    return stretch
+
+
+def channel_share(share: Floats, repeated: Floats | float) -> Floats:
+    """The share of a layer's seconds that a core with a share of its output channels takes.
+
+    `repeated` is the share that each core does in full.
+    """
+    return repeated + (1 - repeated) * share
+
+
+def map_rate(rates: CpuRates, cores: Floats | int, moved: Floats | int, beyond: Floats | float) -> Floats:
+    """Bytes per second at which a block's inputs and outputs, `moved` bytes in all, reach its cores.
+
+    Small ones are still in the cores' own caches, where the blocks before left them; others come at the rate `beyond`.
+    """
+    own_rate = OWN_CACHE_FACTOR * rates.l3_bytes_per_second * cores
+    rate: Floats = np.where(moved <= cores * rates.l2_bytes / 2, own_rate, beyond)
+    return rate
 
 
 def _transfer_parts(
@@ -85,7 +125,7 @@ def _transfer_parts(
 ) -> dict[str, float]:
     """Seconds of moving bytes. Memory is shared; each core has its own way to the third-level cache."""
     team_rate = rates.l3_bytes_per_second * cut.block.cores
-    weights = float(numbers.weight_bytes[cut.block.first : cut.block.last + 1].sum())
+    weights = float(numbers.weight_bytes.sum())
     inputs = int(done.input_bytes.sum())
     read_once = int(done.input_bytes.max()) if cut.block.partition is Partition.CHANNELS else inputs
     moved = read_once + int(done.output_bytes.sum())
@@ -93,7 +133,7 @@ def _transfer_parts(
     first_rate = team_rate if moved + weights <= rates.l3_bytes else memory_rate
     again_rate = team_rate if weights <= rates.l3_bytes else memory_rate
     parts = {
-        MAPS: moved / first_rate + (inputs - read_once) / team_rate,
+        MAPS: moved / float(map_rate(rates, cut.block.cores, moved, first_rate)) + (inputs - read_once) / team_rate,
         WEIGHTS: weights / first_rate,
         WEIGHTS_AGAIN: max(0.0, float(done.weight_bytes.sum()) - weights) / again_rate,
     }

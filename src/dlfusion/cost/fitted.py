@@ -36,7 +36,7 @@ class Fitted:
 
     @cached_property
     def _factors(self) -> dict[str, float]:
-        return dict(self.fit.factors)
+        return self.fit.scales
 
     def block(self, network: Network, cut: Schedule) -> Cost:
         """The predicted time of one run of a legal block."""

@@ -7,7 +7,9 @@ from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 
 from dlfusion.cost.strict_json import decoded, record_of_row
+from dlfusion.cost.terms import WINOGRAD_TERMS
 from dlfusion.errors import PlanError
+from dlfusion.layers.kind import Kind
 
 SCHEMA_VERSION = 1
 """Version of the JSON form; a reader refuses any other."""
@@ -22,7 +24,8 @@ class Sample:
     `label` names the layer or chain, such as `convolution 3x3 64>128 @56x56` or `chain 3: ...`; `kind` is the sort of
     its layers (`chain` for several); `operations` of one run without halo; `channels` is the geometric mean of its
     layers' input and output channels; `layers` is how many; `recompute` is operations with halo over those without;
-    `terms` are the analytic model's parts of its time in seconds, by name, for fitting.
+    `terms` are the analytic model's parts of its time in seconds, by name, for fitting; `algorithms` has the name of
+    each layer's algorithm, and is empty if all layers are computed directly.
     """
 
     label: str
@@ -40,6 +43,7 @@ class Sample:
     recompute: float
     terms: tuple[tuple[str, float], ...]
     seconds: tuple[float, ...]
+    algorithms: tuple[str, ...] = ()
 
     @property
     def minimum(self) -> float:
@@ -67,6 +71,16 @@ class CostFit:
     factors: tuple[tuple[str, float], ...]
     overlap: float
     fit: Fit
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """The factors by name; layers in tiles are scaled as dense convolutions where no sample of them was taken.
+
+        So are they with a profile from before there was a choice of algorithms.
+        """
+        named = dict(self.factors)
+        dense = named.get(Kind.DENSE)
+        return named if dense is None else {**dict.fromkeys(WINOGRAD_TERMS, dense), **named}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +145,16 @@ class Profile:
     samples: tuple[Sample, ...]
 
     def to_json(self) -> str:
-        """The profile as readable JSON, one line per sample; `from_json` reads it back to an equal profile."""
-        names = [field.name for field in fields(Sample)]
+        """The profile as readable JSON, one line per sample; `from_json` reads it back to an equal profile.
+
+        Samples have no field for algorithms where none names any.
+        """
+        names = _SAMPLE_FIELDS if any(sample.algorithms for sample in self.samples) else _PLAIN_SAMPLE_FIELDS
         head: dict[str, object] = {"version": SCHEMA_VERSION}
         head |= {name: getattr(self, name) for name in _PLAIN_FIELDS}
         head |= {"cost": asdict(self.cost), "cores": asdict(self.cores), "sample_fields": names}
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
-        rows = ",\n".join(f"    {json.dumps(astuple(sample))}" for sample in self.samples)
+        rows = ",\n".join(f"    {json.dumps(astuple(sample)[: len(names)])}" for sample in self.samples)
         return "\n".join(["{", *lines, '  "samples": [', *([rows] if rows else []), "  ]", "}", ""])
 
     @staticmethod
@@ -176,6 +193,10 @@ class Profile:
         return f"it was measured with {' and '.join(differences)}, so predictions may be off."
 
 
+_SAMPLE_FIELDS = [field.name for field in fields(Sample)]
+_PLAIN_SAMPLE_FIELDS = _SAMPLE_FIELDS[:-1]
+"""Without algorithms: of profiles in which all layers are computed directly, and from before there was a choice."""
+
 _PLAIN_FIELDS = ("target", "machine", "simulated", "compiler", "flags", "library", "critical_operations")
 
 
@@ -193,12 +214,13 @@ def _profile(text: str) -> Profile:
         raise PlanError("In the profile: missing version.")
     if data["version"] != SCHEMA_VERSION:
         raise PlanError(f"The profile has version {data['version']}; this program reads version {SCHEMA_VERSION}.")
-    names = [field.name for field in fields(Sample)]
-    if data.get("sample_fields") != names:
-        raise PlanError(f"In the profile: sample_fields must be {', '.join(names)}.")
+    names = data.get("sample_fields")
+    if names not in (_SAMPLE_FIELDS, _PLAIN_SAMPLE_FIELDS):
+        raise PlanError(f"In the profile: sample_fields must be {', '.join(_SAMPLE_FIELDS)}; the last may be left out.")
     if not isinstance(data.get("samples"), list):
         raise PlanError("In the profile: samples must be an array.")
-    samples = tuple(record_of_row(Sample, names, row, f"sample {i}") for i, row in enumerate(data["samples"]))
+    absent: dict[str, object] = {} if len(names) == len(_SAMPLE_FIELDS) else {"algorithms": []}
+    samples = tuple(record_of_row(Sample, names, row, f"sample {i}", absent) for i, row in enumerate(data["samples"]))
     rest = {name: value for name, value in data.items() if name not in ("version", "sample_fields")}
     profile = replace(decoded(Profile, {**rest, "samples": []}, "the profile"), samples=samples)
     _check_ranges(profile)

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import GenericAlias
@@ -27,13 +27,15 @@ def decoded(kind: type[T], data: object, where: str) -> T:
     return value
 
 
-def record_of_row(kind: type[T], names: Sequence[str], row: object, where: str) -> T:
-    """The same from an array with a record's fields in the order of `names`."""
+def record_of_row(
+    kind: type[T], names: Sequence[str], row: object, where: str, absent: Mapping[str, object] | None = None
+) -> T:
+    """The same from an array with a record's fields in the order of `names`; `absent` has JSON for all others."""
     if not isinstance(row, list) or len(row) != len(names):
         raise PlanError(
             f"In {where}: expected an array of {len(names)} entries ({', '.join(names)}), found {_shown(row)}."
         )
-    return decoded(kind, dict(zip(names, row, strict=True)), where)
+    return decoded(kind, {**dict(zip(names, row, strict=True)), **(absent or {})}, where)
 
 
 def _value(kind: Any, data: object, where: str) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from dlfusion.cost.model import Cost, Term
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.kind import Kind
 
 
@@ -52,13 +53,19 @@ HIDDEN = "hidden"
 """What goes on beside something longer; negative."""
 
 KIND_TERMS: tuple[str, ...] = tuple(str(kind) for kind in Kind)
-"""Arithmetic without halo by the sort of the layer."""
+"""Arithmetic without halo by the sort of the layer, of layers that are computed directly."""
+
+WINOGRAD_TERMS: tuple[str, ...] = tuple(str(name) for name in Algorithm if name != Algorithm.DIRECT)
+"""Products and transforms without halo of layers that are computed in tiles, by the algorithm."""
+
+WORK_TERMS: tuple[str, ...] = (*KIND_TERMS, *WINOGRAD_TERMS)
+"""All arithmetic without halo and calls."""
 
 SORTS: Mapping[str, TermSort] = {
     LAUNCH: TermSort.START,
     SYNCHRONIZATION: TermSort.START,
     CALLS: TermSort.ARITHMETIC,
-    **dict.fromkeys(KIND_TERMS, TermSort.ARITHMETIC),
+    **dict.fromkeys(WORK_TERMS, TermSort.ARITHMETIC),
     HALO: TermSort.ARITHMETIC,
     MAPS: TermSort.TRANSFER,
     WEIGHTS: TermSort.TRANSFER,
@@ -79,7 +86,7 @@ FACTOR_NAMES: tuple[str, ...] = tuple(name for name in SORTS if name != HALO)
 def halo_share(parts: Mapping[str, float]) -> float:
     """Halo over the rest of the arithmetic without calls."""
     halo = parts.get(HALO, 0.0)
-    own = sum(parts.get(name, 0.0) for name in KIND_TERMS) if halo else 0.0
+    own = sum(parts.get(name, 0.0) for name in WORK_TERMS) if halo else 0.0
     return halo / own if own else 0.0
 
 
@@ -101,7 +108,7 @@ def total(parts: Mapping[str, float], factors: Mapping[str, float], overlap: flo
     scaled = {name: parts[name] * factors.get(name, 1.0) for name in parts if name not in (HALO, ALONE)}
     share = halo_share(parts)
     if share:
-        scaled[HALO] = share * sum(scaled.get(name, 0.0) for name in KIND_TERMS)
+        scaled[HALO] = share * sum(scaled.get(name, 0.0) for name in WORK_TERMS)
     arithmetic = transfers = 0.0
     for name, seconds in scaled.items():
         if SORTS[name] is TermSort.ARITHMETIC:

@@ -15,20 +15,22 @@ from dlfusion.driver.planning import (
     AnyStrategy,
     Model,
     PathLike,
+    check_plan,
     import_model,
     read_plan,
 )
 from dlfusion.errors import InputError, VerificationError
 from dlfusion.graph.graph import Array, Port
 from dlfusion.layers.layer import Network
-from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
 from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
-from dlfusion.runtime.check import Verdict, compare
+from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, Verdict, compare
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.reference import evaluate, evaluate_all
 from dlfusion.targets.cpu.isa import choose_isa
+from dlfusion.targets.cpu.measuring import CpuTarget
+from dlfusion.targets.cpu.precision import Precision, choose_precision
 from dlfusion.targets.cpu.target import generate
 
 ProgressCallback = Callable[[str, int, int], None]
@@ -75,6 +77,16 @@ class CompiledModel:
         """The loaded program, for measuring and inspecting."""
         return self._executable
 
+    @property
+    def precision(self) -> str:
+        """How the program stores weights: `fp32` or `bf16`."""
+        return str(self._executable.description.get("precision", Precision.FP32))
+
+    @property
+    def tolerance(self) -> float:
+        """How far its outputs may be from the fp32 reference, as a share of their scale."""
+        return BF16_TOLERANCE if self.precision == Precision.BF16 else TOLERANCE
+
     def outputs(self, *inputs: Array) -> tuple[Array, ...]:
         """All outputs, always as a tuple."""
         return self._executable(*inputs)
@@ -109,6 +121,8 @@ def compile(  # noqa: A001 - the API's name for it
     plan: Plan | PathLike | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     isa: str | None = None,
+    exact: bool = False,
+    precision: str = Precision.FP32,
     folder: PathLike | None = None,
     cache: Cache | None = None,
     progress: ProgressCallback | None = None,
@@ -122,6 +136,9 @@ def compile(  # noqa: A001 - the API's name for it
         plan: a `Plan`, such as `dlfusion.plan` or `dlfusion.tune` makes, or the path of a plan's JSON file.
         shapes: the shapes of inputs that the model leaves open, by name.
         isa: the instruction set, `avx512` or `avx2` (default: the best that this CPU has).
+        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
+        precision: how weights are stored, `fp32`, or `bf16` where that makes a layer faster: half the bytes, each
+            weight off by up to 2^-8 of itself. Activations and sums are fp32 in both.
         folder: where to write the artefact (default: a temporary folder that lives as long as the result).
         cache: where compiled objects are kept (default: the user's cache folder).
         progress: called as the stages go on.
@@ -129,29 +146,31 @@ def compile(  # noqa: A001 - the API's name for it
     Raises:
         DlfusionError: one of its kinds; the message says what failed, where, and what to do.
     """
+    storage = choose_precision(precision)
     report = progress or (lambda stage, done, total: None)
     if not isinstance(path_or_model, Network):
         report("import", 0, 1)
     network = import_model(path_or_model, shapes)
     report("plan", 0, 1)
     if plan is None:
-        plan = planning.plan(network, "cpu", strategy, cores=cores, progress=report)
+        target = CpuTarget(isa, cache, storage)
+        plan = planning.plan(network, target, strategy, cores=cores, exact=exact, progress=report)
     elif isinstance(plan, Plan):
-        legality.check(network, plan)
+        check_plan(network, plan, exact=exact)
     else:
-        plan = read_plan(network, plan)
+        plan = read_plan(network, plan, exact=exact)
     report("generate", 0, 1)
-    program = generate(network, plan, choose_isa(isa))
+    program = generate(network, plan, choose_isa(isa), precision=storage)
     report("build", 0, 1)
     start = time.perf_counter()
-    target = build(
+    place = build(
         program,
         None if folder is None else Path(folder),
         cache=cache,
         progress=lambda state: report("build", state.done, state.total),
     )
     seconds = time.perf_counter() - start
-    return CompiledModel(target, plan, network, seconds, temporary=folder is None)
+    return CompiledModel(place, plan, network, seconds, temporary=folder is None)
 
 
 def load(folder: PathLike) -> CompiledModel:
@@ -204,9 +223,9 @@ def verify(
         raise InputError("only a model compiled in this process can be verified: a loaded one carries no graph")
     inputs = random_inputs(network) if inputs is None else inputs
     expected = evaluate(network.graph, inputs) if expected is None else expected
-    verdict = compare(compiled.outputs(*inputs), expected)
+    verdict = compare(compiled.outputs(*inputs), expected, compiled.tolerance)
     if not verdict.passed:
-        first = first_difference(network, compiled.plan, inputs)
+        first = first_difference(network, compiled.plan, inputs, compiled.precision)
         where = f"first different in layer {first.layer}: {first.verdict}" if first else "no single layer differs"
         raise VerificationError(
             f"{network.graph.name}: the compiled program's output differs from the reference: {verdict}; {where}"
@@ -214,16 +233,19 @@ def verify(
     return verdict
 
 
-def first_difference(network: Network, plan: Plan, inputs: Sequence[Array]) -> Difference | None:
+def first_difference(
+    network: Network, plan: Plan, inputs: Sequence[Array], precision: str = Precision.FP32
+) -> Difference | None:
     """Runs the plan with every layer's result as an output, and finds the first that differs from the reference."""
     graph = network.graph
     ports = tuple(Port(layer.name, layer.output, graph.shapes[layer.output]) for layer in network.layers)
     watched = replace(network, graph=replace(graph, outputs=ports))
-    with compile(watched, plan=replace(plan, graph_digest=watched.graph.digest)) as compiled:
+    with compile(watched, plan=replace(plan, graph_digest=watched.graph.digest), precision=precision) as compiled:
+        tolerance = compiled.tolerance
         results = dict(zip((port.value for port in ports), compiled.outputs(*inputs), strict=True))
     expected = {value: array for value, array in evaluate_all(graph, inputs) if value in results}
     for layer in network.layers:
-        verdict = compare([results[layer.output]], [expected[layer.output]])
+        verdict = compare([results[layer.output]], [expected[layer.output]], tolerance)
         if not verdict.passed:
             return Difference(layer.name, verdict)
     return None

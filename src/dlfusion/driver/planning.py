@@ -12,9 +12,9 @@ from dlfusion.cost.analytic import Analytic
 from dlfusion.cost.fitted import Fitted
 from dlfusion.cost.profile import Profile, shipped_profiles
 from dlfusion.errors import InputError, PlanError, PlanWarning
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
-from dlfusion.machine import Machine, host
 from dlfusion.passes import clean
 from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
@@ -68,6 +68,7 @@ def plan(
     budget_seconds: float | None = None,
     database: PathLike | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    exact: bool = False,
     progress: SearchProgress | None = None,
 ) -> Plan:
     """The plan that a strategy chooses for a model on a target.
@@ -82,13 +83,14 @@ def plan(
         budget_seconds: how long a strategy that measures may measure (default: `tuned` a minute, `oracle` no limit).
         database: where measurements are kept (default: a file in the user's cache folder).
         shapes: the shapes of inputs that the model leaves open, by name.
+        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
         progress: called with a stage's name, the steps done and the steps in all.
 
     Raises:
         DlfusionError: one of its kinds; the message says what failed, where, and what to do.
     """
     device = as_target(target)
-    task = problem(import_model(model, shapes), device, cores, profile)
+    task = problem(import_model(model, shapes), device, cores, profile, exact=exact)
     return choose(task, device, strategy, budget_seconds=budget_seconds, database=database, progress=progress)
 
 
@@ -120,6 +122,7 @@ def tune(
     budget_seconds: float | None = None,
     database: PathLike | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    exact: bool = False,
     progress: SearchProgress | None = None,
 ) -> Outcome:
     """The best plan that measuring on the target finds within a time, and how many measurements that took.
@@ -134,7 +137,8 @@ def tune(
     chosen = find_strategy(strategy)
     if not is_measuring(chosen):
         raise PlanError(f"The strategy `{strategy}` does not measure, so there is nothing to tune; use `plan` for it.")
-    return search(problem(network, device, cores, profile), device, chosen, budget_seconds, database, progress)
+    task = problem(network, device, cores, profile, exact=exact)
+    return search(task, device, chosen, budget_seconds, database, progress)
 
 
 def search(
@@ -158,6 +162,8 @@ def problem(
     target: Target | PathLike = "cpu",
     cores: int | None = None,
     profile: Profile | PathLike | None = None,
+    *,
+    exact: bool = False,
 ) -> Problem:
     """What a strategy is given for a network on a target; the arguments are those of `plan`.
 
@@ -171,7 +177,12 @@ def problem(
         raise PlanError(f"{cores} cores are asked for, but {device.name} runs blocks on {counts[0]} to {counts[-1]}.")
     known = find_profile(device, profile)
     cost = Analytic(device.machine) if known is None else Fitted(device.machine, known.cost)
-    return Problem(network, device.machine, allowed, cost, known)
+    return Problem(network, device.machine, allowed, cost, known, offered(device, exact))
+
+
+def offered(target: Target, exact: bool) -> tuple[str, ...]:
+    """The algorithms that a plan for the target may name; if it shall be `exact`, the direct one."""
+    return (Algorithm.DIRECT,) if exact else target.algorithms
 
 
 def as_target(target: Target | PathLike) -> Target:
@@ -220,23 +231,37 @@ def _profile_file(target: Target, given: PathLike | None) -> Path | None:
     return own if own.is_file() else shipped_profiles().get(target.name)
 
 
-def read_plan(network: Network, path: PathLike, machine: Machine | None = None) -> Plan:
-    """A plan from a JSON file, for `machine` (default: this one).
+def read_plan(network: Network, path: PathLike, target: Target | PathLike = "cpu", *, exact: bool = False) -> Plan:
+    """A plan from a JSON file, for a target.
 
-    If it was made on another, a `PlanWarning` names the difference.
+    If it was made on another machine, a `PlanWarning` names the difference.
 
     Raises:
-        PlanError: the file cannot be read or is malformed, was made for another graph, or is illegal for this one.
+        PlanError: the file cannot be read or is malformed, was made for another graph, is illegal for this one, or
+            names algorithms that the target lacks, or any although the results shall be `exact`.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"cannot read the plan {path}: {error}") from error
     found = Plan.from_json(text)
-    device = machine or host()
-    limits = legality.machine_limits(device) if device.buffer_is_memory else legality.NO_LIMITS
-    legality.check(network, found, limits)
-    message = found.machine_warning(device.fingerprint)
+    device = as_target(target)
+    check_plan(network, found, device, exact=exact)
+    message = found.machine_warning(device.machine.fingerprint)
     if message is not None:
         warnings.warn(f"{path}: {message}", PlanWarning, stacklevel=2)
     return found
+
+
+def check_plan(network: Network, plan: Plan, target: Target | PathLike = "cpu", *, exact: bool = False) -> None:
+    """Nothing, if the plan can be run on the target; a CPU's core counts are not asked, for it may be another's plan.
+
+    Raises:
+        PlanError: it cannot, or names algorithms although the results shall be `exact`.
+    """
+    device = as_target(target)
+    algorithms = offered(device, exact)
+    if device.machine.buffer_is_memory:
+        legality.check(network, plan, legality.machine_limits(device.machine, algorithms))
+    else:
+        legality.check(network, plan, legality.Limits(algorithms=algorithms))

@@ -4,10 +4,9 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from dlfusion.driver.planning import Model, PathLike, as_target, import_model
+from dlfusion.driver.planning import Model, PathLike, as_target, check_plan, import_model
 from dlfusion.errors import BuildError
 from dlfusion.layers.layer import Network
-from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
 from dlfusion.targets.mlu100.target import WEIGHTS_FILE, Project, check, generate
 
@@ -45,7 +44,7 @@ def write_project(model: Model, plan: Plan, folder: PathLike) -> Path:
     """
     network = import_model(model)
     device = as_target("mlu100")
-    legality.check(network, plan, legality.machine_limits(device.machine))
+    check_plan(network, plan, device)
     with device.bench(network) as bench:
         (times,) = bench.time_plans([plan], 0.0)
     target = Path(folder)

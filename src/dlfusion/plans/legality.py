@@ -1,10 +1,11 @@
 """Which blocks and plans can be run, with the reason and the numbers where they cannot."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from dlfusion.errors import PlanError
 from dlfusion.graph.graph import FLOAT_BYTES
+from dlfusion.layers.algorithm import Algorithm, algorithms
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.machine import Machine
 from dlfusion.plans.plan import Block, Partition, Plan
@@ -17,22 +18,23 @@ class Limits:
     """What a target allows; None means that it sets no limit.
 
     `on_chip_bytes` is what one core has for a fused block of activations of `element_bytes` each; a layer alone can be
-    cut along columns too, so it always fits. `algorithms` are the names that a block may choose from for its layers.
+    cut along columns too, so it always fits. `algorithms` are those that a block may name for its layers, as far as
+    the layers have them.
     """
 
     core_counts: tuple[int, ...] | None = None
     on_chip_bytes: int | None = None
     element_bytes: int = FLOAT_BYTES
-    algorithms: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = (Algorithm.DIRECT,)
 
 
 NO_LIMITS = Limits()
 
 
-def machine_limits(machine: Machine) -> Limits:
-    """What a machine allows."""
+def machine_limits(machine: Machine, algorithms: tuple[str, ...] = (Algorithm.DIRECT,)) -> Limits:
+    """What a machine allows whose target offers these algorithms."""
     on_chip = machine.buffer_bytes if machine.buffer_is_memory else None
-    return Limits(machine.core_counts, on_chip, machine.element_bytes)
+    return Limits(machine.core_counts, on_chip, machine.element_bytes, algorithms)
 
 
 def problems(network: Network, block: Block, limits: Limits = NO_LIMITS) -> tuple[str, ...]:
@@ -40,6 +42,7 @@ def problems(network: Network, block: Block, limits: Limits = NO_LIMITS) -> tupl
     if not 0 <= block.first <= block.last < len(network.layers):
         return (f"layers {block.first}..{block.last} are not among layers 0..{len(network.layers) - 1}",)
     found = [*_number_problems(block, limits), *_streaming_problems(network, block)]
+    found += _algorithm_problems(network, block, limits)
     if found:
         return tuple(found)
     if block.partition is Partition.CHANNELS:
@@ -92,12 +95,29 @@ def _number_problems(block: Block, limits: Limits) -> Iterator[str]:
         yield f"{block.cores} cores are asked for, possible are {', '.join(map(str, limits.core_counts))}"
     if block.step_rows < 1:
         yield f"step_rows is {block.step_rows}, at least 1 is needed"
-    for layer, name in block.algorithms:
-        if layer not in block.layers:
-            yield f"algorithm {name} is given for layer {layer}, which is not in the block"
-        if name not in limits.algorithms:
-            offered = ", ".join(limits.algorithms) or "none to choose from"
-            yield f"algorithm {name} is given for layer {layer}, but the target offers {offered}"
+
+
+def _algorithm_problems(network: Network, block: Block, limits: Limits) -> Iterator[str]:
+    named: set[int] = set()
+    for index, name in block.algorithms:
+        if index not in block.layers:
+            yield f"algorithm {name} is given for layer {index}, which is not in the block"
+            continue
+        if index in named:
+            yield f"layer {index} ({network.layers[index].name}) is given several algorithms; give it one"
+        named.add(index)
+        offered = offered_algorithms(network.layers[index], limits.algorithms)
+        if name not in offered:
+            label = network.layers[index].anchor.operator.label
+            yield (
+                f"algorithm {name} is given for layer {index} ({network.layers[index].name}: {label}), but it can be "
+                f"computed only by {', '.join(offered)} here; name one of these, or none to compute it directly"
+            )
+
+
+def offered_algorithms(layer: Layer, of_target: Container[str]) -> tuple[str, ...]:
+    """What a layer can be computed by on a target that offers these, the direct method first."""
+    return tuple(str(algorithm) for algorithm in algorithms(layer) if algorithm in of_target)
 
 
 def _streaming_problems(network: Network, block: Block) -> Iterator[str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from dlfusion.errors import PlanError
+from dlfusion.layers.algorithm import Algorithm
 
 SCHEMA_VERSION = 1
 """Version of the JSON form; a reader refuses any other."""
@@ -24,7 +25,8 @@ class Block:
     """Layers first..last (inclusive), run as one unit on `cores` cores.
 
     `step_rows` is how many rows of the block's tallest output one pass down a band produces. `algorithms` holds, for
-    layers that have a choice, the layer's index and its algorithm. `reason` says why the block ends where it ends.
+    layers that are not computed directly, the layer's index and its algorithm (`layers/algorithm.py` has the names).
+    `reason` says why the block ends where it ends.
     """
 
     first: int
@@ -39,6 +41,10 @@ class Block:
     def layers(self) -> range:
         """The indices of the block's layers."""
         return range(self.first, self.last + 1)
+
+    def algorithm(self, layer: int) -> str:
+        """What computes this layer of the block."""
+        return next((name for index, name in self.algorithms if index == layer), Algorithm.DIRECT)
 
 
 @dataclass(frozen=True, slots=True)

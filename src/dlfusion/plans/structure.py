@@ -3,6 +3,7 @@
 import hashlib
 
 from dlfusion.graph.graph import Graph, Node
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.plans.flow import block_flow
 from dlfusion.plans.memo import NetworkMemo
@@ -21,7 +22,7 @@ def structure(network: Network, block: Block) -> str:
     layers = _LAYERS.get(network, (block.first, block.last), lambda: _layers_digest(network, block))
     flow = block_flow(network, block)
     step = min(block.step_rows, longest_segment(flow.reference_height, flow.images, block.cores, block.partition))
-    algorithms = sorted((layer - block.first, name) for layer, name in block.algorithms)
+    algorithms = sorted((layer - block.first, name) for layer, name in block.algorithms if name != Algorithm.DIRECT)
     choices = repr((block.cores, str(block.partition), step, algorithms))
     return hashlib.sha256(f"{layers} {choices}".encode()).hexdigest()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from dlfusion.graph.graph import FLOAT_BYTES
+from dlfusion.layers.algorithm import weight_bytes
 from dlfusion.layers.layer import Network
 from dlfusion.ops.window import Window
 from dlfusion.plans.plan import Partition
@@ -44,7 +45,10 @@ def produced_rows(schedule: Schedule) -> tuple[int, ...]:
 
 
 def operations(network: Network, schedule: Schedule) -> int:
-    """Arithmetic operations of the block, halo rows included (a multiply-accumulate counts as two)."""
+    """Arithmetic operations of the block, halo rows included (a multiply-accumulate counts as two).
+
+    Those of the direct method, whatever the algorithms: what the layers compute, not how.
+    """
     total = 0
     for index, rows in zip(schedule.block.layers, produced_rows(schedule), strict=True):
         layer = network.layers[index]
@@ -81,13 +85,17 @@ def arena_bytes(network: Network, schedule: Schedule, element_bytes: int = FLOAT
 
 
 def block_traffic(network: Network, schedule: Schedule, element_bytes: int = FLOAT_BYTES) -> Traffic:
-    """The block's traffic: rows of its inputs (those read by two bands count twice), its outputs, its weights once."""
+    """The block's traffic: rows of its inputs (those read by two bands count twice), its outputs, its weights once.
+
+    Weights count as the block's algorithms store them.
+    """
     read = schedule.progress[len(schedule.flow.values) :, :, [0, -1]]
     rows = (read[:, :, 1] - read[:, :, 0]).sum(axis=1).tolist()
     values = zip(schedule.flow.inputs, rows, strict=True)
     inputs = sum(count * row_bytes(network, value, element_bytes) for value, count in values)
     outputs = sum(prod(network.shape(value)) * element_bytes for value in schedule.flow.outputs)
-    weights = sum(network.layers[index].features.weight_bytes for index in schedule.block.layers)
+    block = schedule.block
+    weights = sum(weight_bytes(network, network.layers[index], block.algorithm(index)) for index in block.layers)
     return Traffic(inputs, outputs, weights // FLOAT_BYTES * element_bytes)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.graph.graph import FLOAT_BYTES
-from dlfusion.layers.layer import Network
+from dlfusion.layers.algorithm import Algorithm, output_tile, weight_bytes, winograd_work
+from dlfusion.layers.layer import Layer, Network
 from dlfusion.plans.flow import Ints
 from dlfusion.plans.memo import NetworkMemo
 from dlfusion.plans.plan import Partition
@@ -21,11 +22,13 @@ class Work:
     """What the cores do; the last axis of every array has one entry per core.
 
     Attributes:
-        operations: of each layer of the block (first axis), rows that another core computes too included.
+        operations: of each layer of the block (first axis), rows that another core computes too included. Of a layer
+            that is computed in tiles only the products count, those of all tile rows: a call for n rows takes n / m
+            tile rows of m rows, rounded up, from the first row that it is asked for.
         input_bytes: rows of the block's inputs that the core reads, from the first to the last, each once.
         output_bytes: rows of the block's outputs that the core writes.
         weight_bytes: weights that the core fetches: all of the block's (its share of them with the channels partition)
-            once if they fit into its weight buffer, else in every step.
+            once if they fit into its weight buffer, else in every step; as the block's algorithms store them.
         inner_bytes: rows that the core writes into line buffers.
         steps: passes down the core's band, over all of its images.
     """
@@ -72,7 +75,8 @@ def work(network: Network, schedule: Schedule, weight_buffer_bytes: int, element
     arrived = _by_core(schedule, progress[layers:, :, -1] - progress[layers:, :, 0])
     stored = _by_core(schedule, (owned.end - owned.first)[sizes.outputs])
     steps = _by_core(schedule, schedule.step_counts)
-    operations = sizes.operations * produced / sizes.rows
+    computed = produced if sizes.tiles is None else _by_core(schedule, _computed(schedule.progress[:layers], sizes))
+    operations = sizes.operations * computed / sizes.rows
     outputs = sizes.output_elements @ stored * element_bytes
     weights = sizes.weight_elements * element_bytes
     if schedule.block.partition is Partition.CHANNELS:
@@ -120,7 +124,8 @@ def step_rows_of(network: Network, schedule: Schedule, segment: Segment, element
     rows = progress[:, 1:] - progress[:, :-1]
     index = schedule.entries[segment.core, segment.image][0]
     stored = _stored(schedule, sizes, progress[:, None], slice(index, index + 1))[:, 0]
-    operations = sizes.operations * rows[:layers] / sizes.rows
+    computed = rows[:layers] if sizes.tiles is None else -(-rows[:layers] // sizes.tiles[:, None])
+    operations = sizes.operations * computed / sizes.rows
     outputs = sizes.output_elements @ stored * element_bytes
     if schedule.block.partition is Partition.CHANNELS:
         first, end = _channels(schedule, sizes)
@@ -133,10 +138,11 @@ def step_rows_of(network: Network, schedule: Schedule, segment: Segment, element
 
 @dataclass(frozen=True, eq=False)
 class _Sizes:
-    """Numbers that depend on a block's layers only; elements are of one row of all channels of one image."""
+    """Numbers that depend on a block's layers and algorithms; elements are of one row of all channels of one image."""
 
     operations: NDArray[np.float64]  # (layers, 1) of the whole layer
-    rows: NDArray[np.float64]  # (layers, 1) of all images
+    rows: NDArray[np.float64]  # (layers, 1) of all images; tile rows where a layer is computed in tiles
+    tiles: Ints | None  # (layers,) rows of a tile row, 1 for the direct method; None if all layers are direct
     inner_elements: Ints  # (layers,) 0 for values without readers in the block
     input_elements: Ints  # (inputs,)
     output_elements: Ints  # (outputs,)
@@ -147,26 +153,47 @@ class _Sizes:
 
 def _sizes(network: Network, schedule: Schedule) -> _Sizes:
     block = schedule.block
-    return _SIZES.get(network, (block.first, block.last), lambda: _make_sizes(network, schedule))
+    return _SIZES.get(network, (block.first, block.last, block.algorithms), lambda: _make_sizes(network, schedule))
 
 
-_SIZES: NetworkMemo[tuple[int, int], _Sizes] = NetworkMemo(capacity=2048)
+_SIZES: NetworkMemo[tuple[int, int, tuple[tuple[int, str], ...]], _Sizes] = NetworkMemo(capacity=2048)
 
 
 def _make_sizes(network: Network, schedule: Schedule) -> _Sizes:
     flow = schedule.flow
     layers = [network.layers[index] for index in schedule.block.layers]
+    names = [schedule.block.algorithm(index) for index in schedule.block.layers]
+    tiles = [output_tile(name) for name in names]
+    shapes = [network.shape(value) for value in flow.values]
+    rows = [[shape[0] * -(-shape[2] // of_tile)] for shape, of_tile in zip(shapes, tiles, strict=True)]
+    ways = list(zip(layers, names, strict=True))
     inner = [_row_elements(network, v) if links else 0 for v, links in zip(flow.values, flow.links, strict=True)]
     return _Sizes(
-        operations=np.array([[layer.features.operations] for layer in layers], np.float64),
-        rows=np.array([[network.shape(v)[0] * network.shape(v)[2]] for v in flow.values], np.float64),
+        operations=np.array([[_operations(network, *way)] for way in ways], np.float64),
+        rows=np.array(rows, np.float64),
+        tiles=np.array(tiles, np.int64) if max(tiles) > 1 else None,
         inner_elements=np.array(inner, np.int64),
         input_elements=np.array([_row_elements(network, value) for value in flow.inputs], np.int64),
         output_elements=np.array([_row_elements(network, value) for value in flow.outputs], np.int64),
         outputs=flow.output_positions,
-        weight_elements=sum(layer.features.weight_bytes for layer in layers) // FLOAT_BYTES,
+        weight_elements=sum(weight_bytes(network, *way) for way in ways) // FLOAT_BYTES,
         channels=layers[-1].features.output_channels,
     )
+
+
+def _operations(network: Network, layer: Layer, algorithm: str) -> int:
+    if algorithm == Algorithm.DIRECT:
+        return layer.features.operations
+    return winograd_work(network, layer, Algorithm(algorithm)).products
+
+
+def _computed(progress: Ints, sizes: _Sizes) -> Ints:
+    """(layers, segments) rows, or tile rows, that all calls of each layer compute."""
+    assert sizes.tiles is not None
+    rows: Ints = progress[:, :, 1:] - progress[:, :, :-1]
+    calls: Ints = -(-rows // sizes.tiles[:, None, None])
+    total: Ints = calls.sum(axis=2)
+    return total
 
 
 def _row_elements(network: Network, value: str) -> int:

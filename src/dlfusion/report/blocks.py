@@ -1,11 +1,13 @@
 """A plan explained: one row per block, with all that the row arithmetic says about it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from dlfusion.cost.model import CostModel
 from dlfusion.graph.graph import FLOAT_BYTES
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.plans.memory import peak_tensor_bytes
 from dlfusion.plans.plan import Block, Partition, Plan
@@ -22,8 +24,9 @@ MOST_LABELS = 4
 class BlockRow:
     """What there is to know of a block without running it.
 
-    `first` and `last` are the indices of its layers, as a plan's JSON has them. `recompute` is the share of operations
-    spent on rows that another band computes too: 0.02 is two percent more than the layers alone. `line_buffer_bytes`
+    `first` and `last` are the indices of its layers, as a plan's JSON has them; `algorithms` has one entry for each of
+    them. `recompute` is the share of operations spent on rows that another band computes too: 0.02 is two percent more
+    than the layers alone. `line_buffer_bytes`
     counts the rows that a step hands to the next, `arena_bytes` the whole rings of one core. `predicted_seconds` is
     what a cost model says, `seconds` a measured time, where there is one.
     """
@@ -33,6 +36,7 @@ class BlockRow:
     last: int
     layers: tuple[str, ...]
     labels: tuple[str, ...]
+    algorithms: tuple[str, ...]
     cores: int
     partition: str
     step_rows: int
@@ -48,7 +52,10 @@ class BlockRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """A plan's rows and its sums. `unfused_traffic_bytes` is the traffic of the same layers, each alone on one core."""
+    """A plan's rows and its sums. `unfused_traffic_bytes` is the traffic of the same layers, each alone on one core.
+
+    Both count weights as the algorithms of the plan store them.
+    """
 
     model: str
     strategy: str
@@ -85,7 +92,11 @@ def summarize(
         _row(network, index, block, time, cost, element_bytes)
         for index, (block, time) in enumerate(zip(plan.blocks, times, strict=True))
     )
-    alone = tuple(Block(index, index, cores=1, step_rows=_WHOLE_BAND) for index in range(len(network.layers)))
+    named = {entry[0]: (entry,) for block in plan.blocks for entry in block.algorithms}
+    alone = tuple(
+        Block(index, index, cores=1, step_rows=_WHOLE_BAND, algorithms=named.get(index, ()))
+        for index in range(len(network.layers))
+    )
     unfused = Plan(plan.graph_digest, plan.machine, "baseline", alone)
     return PlanSummary(
         model=network.graph.name,
@@ -115,6 +126,7 @@ def _row(
         last=block.last,
         layers=tuple(layer.name for layer in layers),
         labels=tuple(layer_label(layer) for layer in layers),
+        algorithms=tuple(str(block.algorithm(index)) for index in block.layers),
         cores=block.cores,
         partition=block.partition.value,
         step_rows=block.step_rows,
@@ -178,9 +190,20 @@ def _cells(row: BlockRow, *, predicted: bool, timed: bool, reasons: bool) -> tup
 
 def _layers_cell(row: BlockRow) -> str:
     span = str(row.first) if row.first == row.last else f"{row.first}-{row.last}"
-    if len(row.labels) <= MOST_LABELS:
-        return f"{span}: {', '.join(row.labels)}"
-    return f"{span}: {row.labels[0]}, {row.labels[1]}, ... {len(row.labels) - 3} more ..., {row.labels[-1]}"
+    labels = [
+        label if name == Algorithm.DIRECT else f"{label} by {name}"
+        for label, name in zip(row.labels, row.algorithms, strict=True)
+    ]
+    if len(labels) <= MOST_LABELS:
+        return f"{span}: {', '.join(labels)}"
+    more = f"{len(labels) - 3} more{_counted(row.algorithms[2:-1])}"
+    return f"{span}: {labels[0]}, {labels[1]}, ... {more} ..., {labels[-1]}"
+
+
+def _counted(algorithms: Sequence[str]) -> str:
+    """How many layers are not computed directly, such as ` (2 by winograd4)`; empty if all are."""
+    others = Counter(name for name in algorithms if name != Algorithm.DIRECT)
+    return f" ({', '.join(f'{count} by {name}' for name, count in sorted(others.items()))})" if others else ""
 
 
 def _notes(summary: PlanSummary) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def fusions(samples: Sequence[Sample]) -> tuple[Fusion, ...]:
 
 def predicted_seconds(sample: Sample, fit: CostFit) -> float:
     """What the fitted cost model says of a sample's block."""
-    return total(dict(sample.terms), dict(fit.factors), fit.overlap).seconds
+    return total(dict(sample.terms), fit.scales, fit.overlap).seconds
 
 
 def relative_error(sample: Sample, fit: CostFit) -> float:

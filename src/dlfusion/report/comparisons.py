@@ -1,18 +1,23 @@
-"""Tables of comparisons with ONNX Runtime."""
+"""Tables of comparisons with other engines."""
 
-from dlfusion.report.record import Comparison, Engine, Record
+from dlfusion.report.record import Comparison, Engine, Record, geometric_means
 from dlfusion.report.table import Column, Table
 from dlfusion.report.units import bytes_text, milliseconds
 
 RATIO_NOTE = (
-    "Ratio: ONNX Runtime's fastest run over the engine's, above 1 the engine is faster. All engines of a model and "
-    "core count ran in turns in one process pinned to that many cores."
+    "Ratio: how many times faster DLFusion is by fastest runs, above 1 it is faster; against a peer in that peer's "
+    "row, against the best peer in a strategy's."
 )
-MEMORY_NOTE = "Memory: highest resident memory of a process of its own, above its start."
+TURNS_NOTE = (
+    "Each engine ran in a process of its own, pinned to as many cores as threads; all engines of a model and core "
+    "count ran in turns, each while the threads of all others slept."
+)
+MEMORY_NOTE = "Memory: highest resident memory of the engine's process, above what it had before it opened the model."
+CANNOT_RUN = "cannot run"
 
 
 def engine_table(record: Record) -> Table:
-    """Every engine on every model and core count: the table of `dlfusion bench`; memory only where it was measured."""
+    """Every engine on every model and core count; memory only where it was measured."""
     weighed = any(engine.peak_memory_bytes is not None for entry in record.comparisons for engine in entry.engines)
     columns = (
         Column("model", number=False),
@@ -27,62 +32,107 @@ def engine_table(record: Record) -> Table:
     )
     rows = []
     for comparison in record.comparisons:
-        rows += [_engine_row(comparison, engine, weighed=weighed) for engine in comparison.engines]
+        rows += [_engine_row(record, comparison, engine, weighed=weighed) for engine in comparison.engines]
         for name, twin in comparison.same_plan.items():
             words = (comparison.model, str(comparison.cores), f"{name} (same plan as {twin})")
             rows.append((*words, *("",) * (len(columns) - len(words))))
-    return Table(_title(record), columns, tuple(rows), (RATIO_NOTE, *([MEMORY_NOTE] if weighed else [])))
+    notes = (RATIO_NOTE, TURNS_NOTE, *([MEMORY_NOTE] if weighed else []), *_notes(record))
+    return Table(_title(record), columns, tuple(rows), notes)
 
 
 def best_table(record: Record) -> Table:
-    """One row for each model and core count, with the best strategy: the table of the README."""
+    """One row for each model and core count: the best strategy beside each peer. The table of the README."""
     columns = (
         Column("model", number=False),
         Column("cores"),
-        Column("ONNX Runtime ms"),
-        Column("DLFusion ms"),
+        Column("DLFusion"),
+        *(Column(_peer_heading(record, engine)) for engine in record.peers),
         Column("ratio"),
-        Column("strategy", number=False),
-        Column("ONNX Runtime memory"),
+        Column("best peer", number=False),
         Column("DLFusion memory"),
+        Column("ONNX Runtime memory"),
     )
-    rows = tuple(_best_row(comparison) for comparison in record.comparisons)
-    return Table(_title(record), columns, rows, (f"{_title(record)}. Fastest runs. {RATIO_NOTE} {MEMORY_NOTE}",))
+    rows = [_best_row(record, comparison) for comparison in record.comparisons]
+    for cores, ratio in geometric_means(record).items():
+        empty = ("",) * (len(record.peers) + 1)
+        rows.append(("geometric mean of the paper's five", str(cores), *empty, f"{ratio:.2f}", "", "", ""))
+    means = "Fastest run and, in brackets, the median, in ms. Ratio: the best peer's fastest run over DLFusion's."
+    return Table(
+        _title(record), columns, tuple(rows), (f"{_title(record)}. {means} {TURNS_NOTE} {MEMORY_NOTE}", *_notes(record))
+    )
 
 
 def _title(record: Record) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))
-    return f"Measured on {record.machine} ({versions})"
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    kept = "" if record.isa is None else f", instructions: {record.isa}"
+    return f"Measured on {record.machine} in {record.precision}{kept} ({versions})"
 
 
-def _engine_row(comparison: Comparison, engine: Engine, *, weighed: bool) -> tuple[str, ...]:
-    difference = engine.largest_difference
+def _notes(record: Record) -> tuple[str, ...]:
+    """What a reader must know about single engines: other precisions and instructions, and why some did not run."""
+    notes = []
+    other = [engine for engine in record.peers if engine.precision != record.precision]
+    if other:
+        names = ", ".join(engine.title for engine in other)
+        notes.append(f"{names}: in {other[0].precision}, because {record.precision} is not offered.")
+    free = [engine.title for engine in record.peers if engine.name in record.unrestricted]
+    if free:
+        notes.append(f"{', '.join(free)}: not kept to {record.isa}; all instructions of the machine are used.")
+    reasons: dict[str, list[str]] = {}
+    for comparison in record.comparisons:
+        for engine in comparison.engines:
+            if engine.problem is not None:
+                where = f"{comparison.model} on {comparison.cores}"
+                reasons.setdefault(f"{engine.title} {CANNOT_RUN}: {engine.problem}", []).append(where)
+    notes += [f"{reason} ({', '.join(where)})." for reason, where in reasons.items()]
+    return tuple(notes)
+
+
+def _peer_heading(record: Record, engine: Engine) -> str:
+    return engine.title if engine.precision == record.precision else f"{engine.title} ({engine.precision})"
+
+
+def _engine_row(record: Record, comparison: Comparison, engine: Engine, *, weighed: bool) -> tuple[str, ...]:
+    name = _peer_heading(record, engine) if engine.is_peer else engine.name
+    times = (milliseconds(engine.minimum_seconds), milliseconds(engine.median_seconds))
     return (
         comparison.model,
         str(comparison.cores),
-        engine.name,
-        milliseconds(engine.minimum_seconds),
-        milliseconds(engine.median_seconds),
-        f"{comparison.ratio(engine):.2f}",
+        name,
+        *(times if engine.samples_seconds else (CANNOT_RUN, "")),
+        _ratio(comparison, engine),
         *([_memory(engine)] if weighed else []),
-        "" if difference is None else f"{difference:.0e}",
+        "" if engine.largest_difference is None else f"{engine.largest_difference:.0e}",
         str(len(engine.samples_seconds)),
     )
 
 
-def _best_row(comparison: Comparison) -> tuple[str, ...]:
-    best = comparison.best
+def _best_row(record: Record, comparison: Comparison) -> tuple[str, ...]:
+    best, best_peer = comparison.best, comparison.best_peer
     return (
         comparison.model,
         str(comparison.cores),
-        milliseconds(comparison.peer.minimum_seconds),
-        milliseconds(best.minimum_seconds),
-        f"{comparison.ratio(best):.2f}",
-        best.name,
-        _memory(comparison.peer),
+        _times(best),
+        *(_times(comparison.peer(engine.name)) for engine in record.peers),
+        _ratio(comparison, best),
+        "" if best_peer is None else best_peer.title,
         _memory(best),
+        _memory(comparison.peer("onnxruntime")),
     )
 
 
-def _memory(engine: Engine) -> str:
-    return "" if engine.peak_memory_bytes is None else bytes_text(engine.peak_memory_bytes)
+def _times(engine: Engine | None) -> str:
+    if engine is None:
+        return ""
+    if not engine.samples_seconds:
+        return CANNOT_RUN
+    return f"{milliseconds(engine.minimum_seconds)} ({milliseconds(engine.median_seconds)})"
+
+
+def _ratio(comparison: Comparison, engine: Engine) -> str:
+    ratio = comparison.ratio(engine)
+    return "" if ratio is None else f"{ratio:.2f}"
+
+
+def _memory(engine: Engine | None) -> str:
+    return "" if engine is None or engine.peak_memory_bytes is None else bytes_text(engine.peak_memory_bytes)

@@ -106,12 +106,23 @@ def save(drawn: "Figure", folder: Path, stem: str) -> tuple[Path, Path]:
     """
     import matplotlib as mpl
 
-    png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
+    svg = folder / f"{stem}.svg"
     # Without these settings, files carry the date, the program's version, and random identifiers.
     with mpl.rc_context({"svg.hashsalt": "dlfusion", "svg.fonttype": "path"}):
-        _save_whole(drawn, png, {"Software": None})
+        png = save_png(drawn, folder, stem)
         _save_whole(drawn, svg, {"Date": None, "Creator": None})
     return png, svg
+
+
+def save_png(drawn: "Figure", folder: Path, stem: str) -> Path:
+    """Writes `stem`.png alone, as `save` does: for pictures of so many marks that an SVG would be large.
+
+    Raises:
+        DrawingError: the file cannot be written.
+    """
+    png = folder / f"{stem}.png"
+    _save_whole(drawn, png, {"Software": None})
+    return png
 
 
 def _save_whole(drawn: "Figure", path: Path, metadata: dict[str, str | None]) -> None:

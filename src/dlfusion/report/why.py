@@ -42,7 +42,7 @@ def boundary_table(reasons: Reasons) -> Table:
     )
     note = (
         f"Predicted by the cost model {reasons.cost_model}; the way that the plan did not take is shown at its "
-        "predicted best over cores, step and partition. Saved: what the plan's way saves."
+        "predicted best over cores, step, partition and algorithms. Saved: what the plan's way saves."
     )
     return Table(
         f"{reasons.model}: boundaries by {reasons.strategy} on {reasons.machine}", columns, rows, (note, judged)
@@ -61,7 +61,7 @@ def core_table(reasons: Reasons) -> Table:
     rows = tuple(_block(block) for block in reasons.blocks)
     note = (
         f"Microseconds predicted by {reasons.cost_model}. {_MARK} marks the plan's choice; other core counts are "
-        "shown at their predicted best step and partition; - cannot be run."
+        "shown at their predicted best step, partition and algorithms; - cannot be run."
     )
     return Table(f"{reasons.model}: cores by {reasons.strategy} on {reasons.machine}", columns, rows, (note,))
 

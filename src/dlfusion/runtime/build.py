@@ -288,6 +288,7 @@ def _description(program: Program, compiler: Compiler) -> Mapping[str, object]:
         "inputs": [asdict(port) for port in program.inputs],
         "outputs": [asdict(port) for port in program.outputs],
         "isa": program.isa,
+        "precision": program.precision,
         "cores": program.cores,
         "compiler": compiler.description,
         "flags": list(COMMON_FLAGS),

@@ -11,6 +11,9 @@ from dlfusion.graph.graph import Array
 TOLERANCE = 1e-4
 """The largest difference, as a fraction of an output's scale, that counts as equal."""
 
+BF16_TOLERANCE = 2e-2
+"""The same for programs that store weights as bfloat16, each off by up to 2^-8: most of that averages out in sums."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

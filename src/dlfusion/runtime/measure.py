@@ -84,13 +84,13 @@ def take_turns(
     turn = list(range(len(candidates)))
     while turn:
         for index in turn:
-            spent[index] += _time_slice(candidates[index], counted[index])
+            spent[index] += time_slice(candidates[index], counted[index])
         unfinished = [index for index in turn if spent[index] < seconds or len(counted[index]) < MINIMUM_SAMPLES]
         turn = unfinished[::-1]
     return tuple(tuple(runs) for runs in counted)
 
 
-def _time_slice(run: Callable[[], Result], counted: list[tuple[float, Result]]) -> float:
+def time_slice(run: Callable[[], Result], counted: list[tuple[float, Result]]) -> float:
     """Run once uncounted, then counted until the slice is over, at least once; returns the seconds it took in all."""
     begin = time.perf_counter()
     run()

@@ -57,7 +57,7 @@ class Program:
     `headers` maps the file names that units include with quotes to their texts, those of the kernel library and of the
     runtime included (`dlfusion.h` must be there). `weights` is the packed weights file and `weights_sha256` its
     `weights_digest`. `documents` are further text files for the artefact's folder, such as `plan.json`. `isa` names the
-    instruction set and `cores` is the most that any block runs on.
+    instruction set and `cores` is the most that any block runs on. `precision` names the storage of weights.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Program:
     headers: Mapping[str, str]
     weights: NDArray[np.float32]
     weights_sha256: str
+    precision: str = "fp32"
     documents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from math import lcm
 
 from dlfusion.errors import PlanError
+from dlfusion.layers.algorithm import output_tile, weight_bytes
 from dlfusion.layers.layer import Network
 from dlfusion.plans.legality import problems
 from dlfusion.plans.plan import Block, Partition
@@ -21,21 +24,46 @@ CHANNELS_PER_VECTOR = 16
 LARGEST_SMALL_STEP = 8
 """More rows per step than this enlarge line buffers and gain nothing (measured on 540 x 960 networks with caches)."""
 
+LARGEST_TILE_STEP = 24
+"""More rows per step than this are not asked for only to have whole rows of tiles in all layers."""
+
 
 def usable_cores(problem: Problem, most: int) -> int | None:
     """The largest core count of the problem that is at most `most`; None if all are larger."""
     return max((count for count in problem.core_counts if count <= most), default=None)
 
 
-def steps(flow: Flow, cores: int, partition: Partition = Partition.ROWS) -> tuple[int, ...]:
+def steps(flow: Flow, cores: int, partition: Partition = Partition.ROWS, unit: int = 1) -> tuple[int, ...]:
     """The rows per step worth telling apart: powers of two below the height of a band, and the whole map.
 
-    A step of the whole map (the height of the tallest output) takes each core's part of an image at once.
+    And those powers times `unit`, the block's `tile_step`. A step of the whole map (the height of the tallest output)
+    takes each core's part of an image at once.
     """
     band = flow.reference_height
     if partition is Partition.ROWS:
         band = min(-(-flow.reference_rows // cores), band)
-    return (*(1 << power for power in range((band - 1).bit_length())), flow.reference_height)
+    powers = [1 << power for power in range((band - 1).bit_length())]
+    if unit & (unit - 1):  # a unit that is a power of two adds nothing
+        powers = sorted({*powers, *(unit * power for power in powers if unit * power < band)})
+    return (*powers, flow.reference_height)
+
+
+def tile_step(network: Network, block: Block) -> int:
+    """The fewest rows per step with which each call of a layer in tiles computes whole rows of tiles; 1 without any.
+
+    Nearly so, where heights of layers are no multiples of each other or would need large steps.
+    """
+    needed = {_own_tile_step(network, block, *entry) for entry in block.algorithms if output_tile(entry[1]) > 1}
+    together = lcm(*needed)
+    return together if together <= LARGEST_TILE_STEP else max(needed)
+
+
+def _own_tile_step(network: Network, block: Block, index: int, algorithm: str) -> int:
+    """What `tile_step` is for one layer."""
+    rows = output_tile(algorithm)
+    reference = block_flow(network, block).reference_height
+    exact = Fraction(rows * reference, network.shape(network.layers[index].output)[2])
+    return exact.numerator if exact.numerator <= LARGEST_TILE_STEP else max(1, round(exact))
 
 
 def moved(block: Block, first: int) -> Block:
@@ -61,9 +89,11 @@ def single(problem: Problem, index: int, cores: int, reason: str, predictions: P
         possible = [block for block in (by_rows, by_channels) if block is not None]
         possible = possible or [_on_fewest_cores(problem, index, reason)]
         return _cheapest_single(problem, possible, predictions or Predictions(problem))
-    features = problem.network.layers[index].features
+    layer = problem.network.layers[index]
+    features = layer.features
     rows = block_flow(problem.network, Block(index, index, 1)).reference_rows
-    heavy = features.weight_bytes > features.input_bytes + features.output_bytes
+    weights = weight_bytes(problem.network, layer, problem.chosen_algorithms[index])
+    heavy = weights > features.input_bytes + features.output_bytes
     few_rows = rows < FEW_ROWS_PER_CORE * cores
     enough_channels = features.output_channels > CHANNELS_PER_VECTOR * (cores - 1) or rows < cores
     order = (by_channels, by_rows) if (heavy or few_rows) and enough_channels else (by_rows, by_channels)
@@ -73,7 +103,7 @@ def single(problem: Problem, index: int, cores: int, reason: str, predictions: P
 
 def _by_rows(problem: Problem, index: int, cores: int, reason: str) -> Block | None:
     """The layer in one step on the most cores that can share its rows; None if they cannot."""
-    alone = Block(index, index, 1, reason=reason)
+    alone = Block(index, index, 1, algorithms=problem.algorithms_of(index, index), reason=reason)
     flow = block_flow(problem.network, alone)
     count = usable_cores(problem, min(cores, flow.reference_rows))
     return _if_legal(problem, replace(alone, cores=count, step_rows=flow.reference_height) if count else None)
@@ -81,7 +111,8 @@ def _by_rows(problem: Problem, index: int, cores: int, reason: str) -> Block | N
 
 def _by_channels(problem: Problem, index: int, cores: int, reason: str) -> Block | None:
     """The layer in one step on the most cores that can share its channels; None if they cannot."""
-    alone = Block(index, index, 1, Partition.CHANNELS, reason=reason)
+    named = problem.algorithms_of(index, index)
+    alone = Block(index, index, 1, Partition.CHANNELS, algorithms=named, reason=reason)
     count = usable_cores(problem, min(cores, problem.network.layers[index].features.output_channels))
     height = block_flow(problem.network, alone).reference_height
     return _if_legal(problem, replace(alone, cores=count, step_rows=height) if count else None)
@@ -136,7 +167,7 @@ def fused(
 
 def _fused_on(problem: Problem, first: int, last: int, cores: int) -> Block | None:
     """The range on the most usable cores, one row per step."""
-    block = Block(first, last, 1)
+    block = Block(first, last, 1, algorithms=problem.algorithms_of(first, last))
     count = usable_cores(problem, min(cores, block_flow(problem.network, block).reference_rows))
     return replace(block, cores=count) if count else None
 
@@ -157,6 +188,7 @@ def _cheapest_step(problem: Problem, block: Block, predictions: Predictions) -> 
 def step_rows(problem: Problem, block: Block) -> int:
     """Rows per step for a fused block on a machine with caches: as many, up to a few, as keep line buffers near a core.
 
+    With layers in tiles, one or two rows of tiles in each of them.
     If even one row does not fit, or the weights do not (each step reads them again), the step with the least traffic
     beyond the buffer is taken, whole bands included.
     """
@@ -164,7 +196,7 @@ def step_rows(problem: Problem, block: Block) -> int:
     room = machine.buffer_bytes
     flow = block_flow(network, block)
     band = min(-(-flow.reference_rows // block.cores), flow.reference_height)
-    weights = sum(network.layers[index].features.weight_bytes for index in block.layers)
+    weights = sum(weight_bytes(network, network.layers[i], block.algorithm(i)) for i in block.layers)
     inner = 2 * sum(network.layers[index].features.output_bytes for index in block.layers)
 
     def weights_again(step: int) -> int:
@@ -174,7 +206,7 @@ def step_rows(problem: Problem, block: Block) -> int:
         needed = arena_bytes(network, schedule(network, replace(block, step_rows=step)))
         return weights_again(step) + (inner if needed > room else 0), needed if needed > room else -step
 
-    small = [step for step in (8, 4, 2, 1) if step <= min(band, LARGEST_SMALL_STEP)]
+    small = _small_steps(tile_step(network, block), band)
     if weights <= machine.weight_buffer_bytes:
         return next((step for step in small if beyond_cache(step)[0] == 0), small[-1])
     best, least = band, beyond_cache(band)
@@ -183,6 +215,14 @@ def step_rows(problem: Problem, block: Block) -> int:
             break
         best, least = min((best, least), (step, beyond_cache(step)), key=lambda choice: choice[1])
     return best
+
+
+def _small_steps(unit: int, band: int) -> list[int]:
+    """Steps to choose from, largest first; multiples of `unit` only, as far as the band has so many rows."""
+    if unit == 1:
+        return [step for step in (8, 4, 2, 1) if step <= min(band, LARGEST_SMALL_STEP)]
+    sizes = {unit, 2 * unit, unit * max(1, LARGEST_SMALL_STEP // unit)}
+    return sorted((step for step in sizes if step <= band), reverse=True) or [band]
 
 
 def stands_alone(network: Network, index: int) -> bool:

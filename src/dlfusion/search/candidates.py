@@ -4,21 +4,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from dlfusion.layers.kind import kind
 from dlfusion.plans.legality import problems
 from dlfusion.plans.plan import Block, Partition
 from dlfusion.plans.schedule import Schedule, block_flow, schedule
 from dlfusion.plans.work import on_chip_bytes
-from dlfusion.search.blocks import steps
+from dlfusion.search.blocks import steps, tile_step
 from dlfusion.search.problem import Problem
 
 
 def candidates(problem: Problem, first: int, last: int) -> tuple[Block, ...]:
-    """Every legal block of layers first..last: partition x core count x step x algorithms, in this order.
+    """Every legal block of layers first..last: partition x core count x algorithms x step, in this order.
 
-    Steps are those of `blocks.steps`: powers of two below the height of a band, and the whole map. Each layer that has
-    a choice (`kind.uses_array`) runs by the target's default or by any of the problem's algorithms. Empty if the range
-    cannot be one block.
+    Algorithms are those of `algorithm_choices`. Steps are those of `blocks.steps`: powers of two below the height of a
+    band, with layers in tiles also multiples of whole tiles, and the whole map. Empty if the range cannot be one block.
     """
     return tuple(block for block, _ in _legal(problem, first, last))
 
@@ -85,28 +83,31 @@ def _legal(problem: Problem, first: int, last: int) -> Iterator[tuple[Block, Sch
 
 
 def _with_cores(problem: Problem, block: Block) -> Iterator[tuple[Block, Schedule | None]]:
-    """The candidates of one partition and core count, steps ascending."""
+    """The candidates of one partition and core count, by algorithms, then by ascending step."""
     network, room = problem.network, problem.limits.on_chip_bytes
     without_room = replace(problem.limits, on_chip_bytes=None)
     if problems(network, block, without_room):
         return
-    chosen = algorithm_choices(problem, block)
-    for step in steps(block_flow(network, block), block.cores, block.partition):
-        stepped = replace(block, step_rows=step)
-        cut = None
-        if room is not None and block.first < block.last:
-            cut = schedule(network, stepped)
-            if on_chip_bytes(network, cut, problem.limits.element_bytes) > room:
-                continue
-        for algorithms in chosen:
-            yield replace(stepped, algorithms=algorithms), cut if not algorithms else None
+    flow = block_flow(network, block)
+    for algorithms in algorithm_choices(problem, block.first, block.last):
+        named = replace(block, algorithms=algorithms)
+        for step in steps(flow, block.cores, block.partition, tile_step(network, named)):
+            stepped = replace(named, step_rows=step)
+            cut = None
+            if room is not None and block.first < block.last:
+                cut = schedule(network, stepped)
+                if on_chip_bytes(network, cut, problem.limits.element_bytes) > room:
+                    continue
+            yield stepped, cut
 
 
-def algorithm_choices(problem: Problem, block: Block) -> tuple[tuple[tuple[int, str], ...], ...]:
-    """All that `Block.algorithms` may be for the layers of a block; the first is empty: all by the default."""
-    names = (None, *problem.algorithms)
-    free = [index for index in block.layers if kind(problem.network.layers[index]).uses_array]
-    picks = product(names, repeat=len(free)) if problem.algorithms else [(None,) * len(free)]
-    return tuple(
-        tuple((index, name) for index, name in zip(free, picked, strict=True) if name is not None) for picked in picks
-    )
+def algorithm_choices(problem: Problem, first: int, last: int) -> tuple[tuple[tuple[int, str], ...], ...]:
+    """What `Block.algorithms` may be for layers first..last; the first is empty: all layers directly.
+
+    A layer alone has all that it is offered. In a longer block every layer has its chosen algorithm, or all are direct:
+    which algorithm is fastest hardly depends on the layers around.
+    """
+    if first == last:
+        others = tuple(problem.algorithm_seconds[first])[1:]
+        return ((), *(((first, name),) for name in others))
+    return tuple(dict.fromkeys(((), problem.algorithms_of(first, last))))

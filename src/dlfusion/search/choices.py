@@ -7,18 +7,24 @@ from itertools import pairwise
 from dlfusion.plans.plan import Block, Partition
 from dlfusion.plans.schedule import block_flow
 from dlfusion.plans.structure import structure
-from dlfusion.search.blocks import moved, step_rows
+from dlfusion.search.blocks import moved, step_rows, tile_step
 from dlfusion.search.candidates import candidates, possible_ranges
 from dlfusion.search.dynamic import Option
-from dlfusion.search.problem import Problem
+from dlfusion.search.problem import DIRECT, Problem
 
 REDUCTION = (
     "Blocks have at most a stated number of layers.",
     "Of more than eight core counts, only the powers of two and the largest are tried.",
     "With caches, a layer alone runs in one step, and only several cores share its channels.",
     "With caches, a longer block runs in one step, or in steps of half, once or twice what `blocks.step_rows` says.",
+    "With layers in tiles, only steps of whole rows of tiles.",
+    "Algorithms that are predicted to take more than one and a half times as long as the chosen ones are left out.",
 )
 """What the searches by measuring leave out of all candidates, one sentence each."""
+
+
+SLOWEST_ALGORITHM = 1.5
+"""Times the predicted seconds of the chosen algorithms: what takes longer is not tried."""
 
 
 class Choices:
@@ -54,7 +60,7 @@ def few_core_counts(problem: Problem) -> tuple[int, ...]:
 
 
 def _is_kept(problem: Problem, block: Block) -> bool:
-    if block.cores not in few_core_counts(problem):
+    if block.cores not in few_core_counts(problem) or not _has_fast_algorithms(problem, block):
         return False
     if problem.machine.buffer_is_memory:
         return True
@@ -63,8 +69,22 @@ def _is_kept(problem: Problem, block: Block) -> bool:
         return block.step_rows == height and (block.partition is Partition.ROWS or block.cores > 1)
     if block.step_rows == height:
         return True
-    rule = step_rows(problem, replace(block, algorithms=()))
+    if block.step_rows % tile_step(problem.network, block):
+        return False
+    rule = step_rows(problem, block)
     return rule <= 2 * block.step_rows and block.step_rows <= 2 * rule
+
+
+def _has_fast_algorithms(problem: Problem, block: Block) -> bool:
+    """Whether the block's algorithms may be as fast as the chosen ones, by the predictions of layers alone."""
+    named, chosen = dict(block.algorithms), problem.chosen_algorithms
+    own = least = 0.0
+    for index in block.layers:
+        seconds = problem.algorithm_seconds[index]
+        if seconds:
+            own += seconds[named.get(index, DIRECT)]
+            least += seconds[chosen[index]]
+    return own <= SLOWEST_ALGORITHM * least
 
 
 def brute_force_count(problem: Problem) -> int:

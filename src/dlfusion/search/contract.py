@@ -13,6 +13,7 @@ import numpy as np
 from dlfusion.cost.model import Cost, CostModel, Term, plan_seconds
 from dlfusion.cost.profile import CoreRule, CostFit, Fit, Profile
 from dlfusion.graph.builder import GraphBuilder
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.describe import describe
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
@@ -117,7 +118,7 @@ def _times(problem: Problem, request: Request, where: str) -> tuple[float, ...]:
 class ToyCost:
     """A cost model with every kind of term; with `recompute_only` fusing saves nothing and costs something.
 
-    The algorithm `fast` halves the arithmetic of a block's layers and takes a constant for each layer.
+    An algorithm halves the arithmetic of a block's layers and takes a constant for each layer.
     """
 
     machine: Machine
@@ -163,10 +164,11 @@ NEVER_FUSE = "never fuse"
 def toy_problems() -> Sequence[Problem]:
     """Small networks on a toy CPU and a toy accelerator."""
     networks = [_chain("chain", 5), _residual(), _classifier(), _chain(NEVER_FUSE, 4)]
-    return [toy_problem(network, machine) for network in networks for machine in (toy_cpu(), toy_accelerator())]
+    problems = [toy_problem(network, machine) for network in networks for machine in (toy_cpu(), toy_accelerator())]
+    return [*problems, toy_problem(_chain("tiles", 3, 16), toy_cpu(), tuple(str(name) for name in Algorithm))]
 
 
-def toy_problem(network: Network, machine: Machine, algorithms: tuple[str, ...] = ()) -> Problem:
+def toy_problem(network: Network, machine: Machine, algorithms: tuple[str, ...] = (str(Algorithm.DIRECT),)) -> Problem:
     """A problem with the toy cost model, and with a profile that knows next to nothing."""
     cost: CostModel = ToyCost(machine, network.graph.name == NEVER_FUSE)
     return Problem(network, machine, machine.core_counts, cost, toy_profile(machine), algorithms)
@@ -223,11 +225,11 @@ def _convolution(builder: GraphBuilder, value: str, channels: int, kernel: int, 
     return builder.node(operator, [value], [weights, np.zeros(channels, np.float32)])
 
 
-def _chain(name: str, length: int) -> Network:
+def _chain(name: str, length: int, channels: int = 8) -> Network:
     builder = GraphBuilder(name)
     value = builder.input("image", (1, 3, 20, 20))
     for _ in range(length):
-        value = _convolution(builder, value, 8, 3)
+        value = _convolution(builder, value, channels, 3)
     builder.output(value)
     return describe(builder.build())
 

@@ -30,11 +30,20 @@ class Estimates:
     def __init__(self, problem: Problem, longest: int, predictions: Predictions) -> None:
         """`longest` is the most layers to a block."""
         self._problem = problem
+        self._longest = longest
         self._choices = Choices(problem, longest)
         self._predictions = predictions
         self._measured: dict[str, float] = {}
         self._ratios: dict[bool, list[float]] = {True: [], False: []}
         self._scale = {True: 1.0, False: 1.0}
+
+    def of(self, problem: Problem) -> "Estimates":
+        """The same knowledge for another problem of the same network, such as one that prefers other algorithms."""
+        other = Estimates(problem, self._longest, self._predictions)
+        other._measured = dict(self._measured)
+        other._ratios = {alone: list(ratios) for alone, ratios in self._ratios.items()}
+        other._scale = dict(self._scale)
+        return other
 
     def blocks(self, first: int, last: int) -> Layers:
         """All blocks of a range; empty if there are none."""

@@ -59,7 +59,7 @@ class Corrected:
         self.evaluations, self.budget = 0, budget
         self.least_alone_ratio = 1.0
         self._alone_scale: dict[int, float] = {}
-        self._signatures = layer_signatures(problem.network)
+        self._signatures = layer_signatures(problem.network, problem.chosen_algorithms)
         self._last_reader = known.last_reader.tolist()
         self._images = known.images
         self._exact: dict[Hashable, float] = {}
@@ -73,7 +73,8 @@ class Corrected:
         step = self.tables.steps[choice.step]
         whole = step == 0 or (choice.partition == 0 and step * cores >= self._images * height) or step >= height
         rows = max(1, round((height if whole else step) * ratio))
-        return Block(choice.first, choice.last, cores, PARTITIONS[choice.partition], rows, reason=reason)
+        named = self.problem.algorithms_of(choice.first, choice.last)
+        return Block(choice.first, choice.last, cores, PARTITIONS[choice.partition], rows, named, reason)
 
     def best(self, last: int, depth: int) -> Choice:
         """The way to cut a range with the least predicted time."""
@@ -160,8 +161,8 @@ def predict(problem: Problem, block: Block) -> float:
     return problem.cost.block(problem.network, schedule(problem.network, block)).seconds
 
 
-def layer_signatures(network: Network) -> tuple[int, ...]:
-    """A number for each layer, equal for layers of equal work that read equally distant layers."""
+def layer_signatures(network: Network, algorithms: tuple[str, ...]) -> tuple[int, ...]:
+    """A number for each layer, equal for layers of equal work by one algorithm that read equally distant layers."""
     numbers: dict[Hashable, int] = {}
     found = []
     for layer in network.layers:
@@ -169,7 +170,7 @@ def layer_signatures(network: Network) -> tuple[int, ...]:
             (layer.index - network.producer.get(read.value, -1), read.rows, network.shape(read.value))
             for read in layer.reads
         )
-        key = (kind(layer), layer.features, reads)
+        key = (kind(layer), layer.features, reads, algorithms[layer.index])
         found.append(numbers.setdefault(key, len(numbers)))
     return tuple(found)
 

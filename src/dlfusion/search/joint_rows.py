@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.graph.graph import FLOAT_BYTES
+from dlfusion.layers.algorithm import Algorithm, output_tile, weight_bytes
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.search.blocks import stands_alone
 
@@ -42,7 +43,8 @@ class Facts:
         last_reader: the last layer that reads each value; the number of layers if it is an output of the model.
         reads: the values that each layer reads (first axis), -1 where it reads fewer than others.
         windows: multiplier, first offset, last offset and divisor (last axis) of each read's rows.
-        weight_bytes: of each layer.
+        tiles: rows that each layer's algorithm computes at once; 1 if it is direct.
+        weight_bytes: of each layer, as its algorithm stores them.
         alone: layers that no fused block can hold.
         streams: layers whose rows several cores can share.
         channels: output channels of layers that cores can share by channels; 1 for the others.
@@ -54,14 +56,20 @@ class Facts:
     last_reader: Ints
     reads: Ints
     windows: Ints
+    tiles: Ints
     weight_bytes: Floats
     alone: Flags
     streams: Flags
     channels: Ints
 
 
-def facts(network: Network, element_bytes: int) -> Facts:
-    """The network's numbers; bytes are of elements of `element_bytes`."""
+def facts(network: Network, element_bytes: int, algorithms: tuple[tuple[int, str], ...] = ()) -> Facts:
+    """The network's numbers; bytes are of elements of `element_bytes`.
+
+    `algorithms` has the layers that are not computed directly.
+    """
+    named = dict(algorithms)
+    names = [named.get(layer.index, Algorithm.DIRECT) for layer in network.layers]
     layers = network.layers
     values = [layer.output for layer in layers] + [port.value for port in network.graph.inputs]
     number = {value: i for i, value in enumerate(values)}
@@ -83,11 +91,17 @@ def facts(network: Network, element_bytes: int) -> Facts:
         np.array([none[0] if v in outputs else network.consumers.get(v, none)[-1] for v in values]),
         reads,
         windows,
-        np.array([layer.features.weight_bytes // FLOAT_BYTES * element_bytes for layer in layers], np.float64),
+        np.array([output_tile(name) for name in names]),
+        np.array([_weights(network, *way) * element_bytes for way in zip(layers, names, strict=True)], np.float64),
         np.array([stands_alone(network, i) for i in range(len(layers))]),
         np.array([_shares_rows(layer) for layer in layers]),
         np.array([_shared_channels(layer) for layer in layers]),
     )
+
+
+def _weights(network: Network, layer: Layer, algorithm: str) -> int:
+    """Elements."""
+    return weight_bytes(network, layer, algorithm) // FLOAT_BYTES
 
 
 def _shares_rows(layer: Layer) -> bool:
@@ -107,7 +121,8 @@ class Tables:
     Attributes:
         steps: rows of the last layer in one step; the last entry stands for the whole band.
         legal: ranges and core counts (three axes) that can be blocks, limits of memory apart.
-        arithmetic: the given seconds of the layers, scaled by the rows that the core computes.
+        arithmetic: the given seconds of the layers, scaled by the rows that the core computes (four axes; the last of
+            length 1 if no layer computes more rows at once than it is asked for).
         input_bytes, output_bytes: what the core reads and writes of values that other blocks see.
         weight_bytes: of all layers of the range (two axes).
         inner_bytes: rows written into line buffers.
@@ -179,7 +194,8 @@ class _Growing:
         self.ahead = np.full((count, values), -np.inf)
         self.lowest = np.full((count, values, len(steps) + 1), np.inf)
         cut = (count, len(cores))
-        self.arithmetic, self.inputs, self.outputs, self.inner = (np.zeros(cut) for _ in range(4))
+        self.inputs, self.outputs, self.inner = (np.zeros(cut) for _ in range(3))
+        self.arithmetic = np.zeros((*cut, len(steps) + 1 if (known.tiles > 1).any() else 1))
         self.lead = np.zeros(cut)
         self.weights = np.zeros(count)
         self.tallest = np.ones(count)
@@ -214,13 +230,32 @@ class _Growing:
         leaving = 2 * np.minimum(np.ceil(step_rows)[:, None, :], stored[:, :, None])
         self.leaving[last] += leaving * row_bytes[:, :, None]
         self.lead[last] = np.maximum(self.lead[last], self.band_first[last] + (ahead[:, None] - first) / rate[:, None])
-        self.arithmetic[last] += (self.seconds[layer] / known.heights[layer] / known.images)[:, None] * length
+        self._compute(last, layer, _Made(first, length, ahead, step_rows))
         self.outputs[last] += stored * row_bytes
         self.weights[last] += known.weight_bytes[layer]
         self.tallest[last] = np.maximum(self.tallest[last], np.where(is_output, rate, 0.0))
         made = _Made(first, length, ahead, step_rows)
         for slot in range(known.reads.shape[1]):
             self._read(last, layer, slot, made)
+
+    def _compute(self, last: Ints, layer: Ints, made: "_Made") -> None:
+        """Add the arithmetic of the layers; those in tiles compute whole rows of tiles in each step."""
+        known = self.known
+        tile = known.tiles[layer]
+        rows = -(-known.heights[layer] // tile) * tile
+        per_row = (self.seconds[layer] / rows / known.images)[:, None, None]
+        computed = made.length[:, :, None].astype(np.float64)
+        some = np.nonzero(tile > 1)[0]
+        if some.size:
+            computed = np.repeat(computed, self.arithmetic.shape[2], axis=2)
+            length, step = made.length[some, :, None], np.maximum(made.step_rows[some, None, :], 1.0)
+            rate = self.rate[last[some], layer[some]][:, None]
+            ahead = np.where(np.isfinite(made.ahead[some]), made.ahead[some], 0.0)[:, None]
+            begun = rate * self.band_first[last[some]] + ahead - made.first[some]
+            step = np.where(self.covers[last[some]], np.maximum(length, 1), step)
+            first = np.where(self.covers[last[some]], 0.0, np.mod(begun[:, :, None], step))
+            computed[some] = tile_rows(length, step, first, tile[some, None, None])
+        self.arithmetic[last] += per_row * computed
 
     def _under_way(self, last: Ints, rows: Floats, length: Ints, rate: Floats) -> Floats:
         """Rows of a value in the busiest step of any core (by last layer, core count and step).
@@ -277,6 +312,29 @@ class _Growing:
         return passes
 
 
+def tile_rows(length: Ints | Floats, step: Floats, first: Floats, tile: Ints) -> Floats:
+    """Rows computed of `length` that are asked for, in calls for `first` rows, then for `step` each, then for the rest.
+
+    Each call computes whole rows of tiles of `tile` rows.
+    """
+
+    def rounded(rows: Floats) -> Floats:
+        whole: Floats = np.ceil(rows / tile - _ROUNDING) * tile
+        return whole
+
+    first = np.minimum(first, length)
+    calls = np.floor((length - first) / step + _ROUNDING)
+    computed: Floats = rounded(first) + calls * rounded(step) + rounded(length - first - calls * step)
+    return computed
+
+
+def _steps(tiles: Ints, tallest: int) -> tuple[int, ...]:
+    """Rows per step that are tried beside whole bands: powers of two, and whole tiles where these are no such power."""
+    powers = tuple(1 << k for k in range(5) if 1 << k < tallest) or (1,)
+    odd = {int(tile) for tile in tiles if tile & (tile - 1)}
+    return tuple(sorted({*powers, *(size * rows for rows in odd for size in (1, 2) if size * rows < tallest)}))
+
+
 def tabulate(
     known: Facts, cores: tuple[int, ...], longest: int, seconds: Floats, limit_bytes: int | None = None
 ) -> Tables:
@@ -287,7 +345,7 @@ def tabulate(
     count = len(known.reads)
     longest = min(longest, count)
     tallest = int(known.heights[:count].max())
-    steps = tuple(1 << k for k in range(5) if 1 << k < tallest) or (1,)
+    steps = _steps(known.tiles, tallest)
     growing = _Growing(known, cores, steps, seconds)
     open_range = np.ones(count, bool)
     legal, columns = [], []
@@ -304,7 +362,7 @@ def tabulate(
         repeat = growing.repeat
         columns.append(
             (
-                growing.arithmetic * repeat,
+                growing.arithmetic * repeat[:, :, None],
                 growing.inputs * repeat,
                 growing.outputs * repeat,
                 growing.weights.copy(),

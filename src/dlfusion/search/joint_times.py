@@ -14,7 +14,7 @@ import numpy as np
 
 from dlfusion.cost import accelerator_terms, cpu_terms
 from dlfusion.cost import terms as parts
-from dlfusion.cost.layer_numbers import KINDS, LayerNumbers
+from dlfusion.cost.layer_numbers import NetworkNumbers
 from dlfusion.cost.profile import CostFit
 from dlfusion.errors import PlanError
 from dlfusion.graph.graph import FLOAT_BYTES
@@ -23,7 +23,7 @@ from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.machine import Machine
-from dlfusion.search.joint_rows import Facts, Floats, Tables
+from dlfusion.search.joint_rows import Facts, Floats, Tables, tile_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,23 +65,30 @@ class Shares:
 
 
 class Pace:
-    """A machine's formulas with the factors of its profile."""
+    """A machine's formulas with the factors of its profile.
 
-    def __init__(self, machine: Machine, network: Network, fit: CostFit) -> None:
+    `layer_seconds` is one core's arithmetic of each layer by its algorithm, the profile's factors included; `repeated`
+    is the share of it that each of several cores does in full where they share the layer by its channels.
+    """
+
+    def __init__(
+        self, machine: Machine, network: Network, fit: CostFit, algorithms: tuple[tuple[int, str], ...] = ()
+    ) -> None:
+        """`algorithms` has the layers that are not computed directly."""
         self.machine, self.network = machine, network
-        self.factors: Mapping[str, float] = dict(fit.factors)
+        self.factors: Mapping[str, float] = fit.scales
         self.overlap = fit.overlap
-        numbers = self._layer_numbers()
-        by_kind = np.array([self.factors.get(str(sort), 1.0) for sort in KINDS])
-        self.layer_seconds: Floats = numbers.seconds * by_kind[numbers.kinds]
-        """One core's arithmetic of each layer, the profile's factors included."""
+        numbers = self._network_numbers().chosen(0, len(network.layers) - 1, algorithms)
+        by_name = np.array([self.factors.get(name, 1.0) for name in parts.WORK_TERMS])
+        self.layer_seconds: Floats = numbers.seconds * by_name[numbers.terms]
+        self.repeated: Floats = numbers.repeated / np.maximum(numbers.seconds, np.finfo(np.float64).tiny)
 
-    def _layer_numbers(self) -> LayerNumbers:
+    def _network_numbers(self) -> NetworkNumbers:
         match self.machine:
             case Cpu() as cpu:
-                return cpu_terms.cpu_layer_numbers(cpu, self.network)
+                return cpu_terms.cpu_numbers(cpu, self.network)
             case Accelerator() as accelerator:
-                return accelerator_terms.accelerator_layer_numbers(accelerator, self.network)
+                return accelerator_terms.accelerator_numbers(accelerator, self.network)
         raise PlanError(
             f"The strategy `dlfusion` has formulas for CPUs and accelerators, not for a "
             f"{type(self.machine).__name__}; plan with `dp`, which needs a cost model only."
@@ -130,7 +137,7 @@ class Pace:
             Shares(
                 cores=np.array(cores, np.float64)[None, None, :, None],
                 layers=layers,
-                arithmetic=tables.arithmetic[..., None],
+                arithmetic=tables.arithmetic,
                 input_bytes=tables.input_bytes[..., None],
                 output_bytes=tables.output_bytes[..., None],
                 inner_bytes=tables.inner_bytes[..., None],
@@ -139,7 +146,7 @@ class Pace:
                 passes=np.maximum(tables.passes, 1.0),
                 columns=columns,
                 slices=slices.cumsum(axis=1)[:, :, None, None],
-                layer_arithmetic=np.diff(tables.arithmetic, axis=1, prepend=0.0)[..., None],
+                layer_arithmetic=np.diff(tables.arithmetic, axis=1, prepend=0.0),
                 layer_weights=own[:, :, None, None],
                 layer_slices=slices[:, :, None, None],
                 ring_bytes=tables.ring_bytes,
@@ -170,11 +177,12 @@ class Pace:
             held = 2 * (inputs + outputs) / passes
             columns = np.maximum(np.ceil(held / self.machine.buffer_bytes), 1)
         slices = self._slices(weights / counts)
+        arithmetic = self._channel_arithmetic(known, share, heights, step)
         seconds = self.seconds(
             Shares(
                 cores=counts,
                 layers=np.ones((1, 1, 1, 1)),
-                arithmetic=self.layer_seconds[:, None, None, None] * share,
+                arithmetic=arithmetic,
                 input_bytes=inputs,
                 output_bytes=outputs,
                 inner_bytes=np.zeros((1, 1, 1, 1)),
@@ -183,7 +191,7 @@ class Pace:
                 passes=passes,
                 columns=columns,
                 slices=slices,
-                layer_arithmetic=self.layer_seconds[:, None, None, None] * share,
+                layer_arithmetic=arithmetic,
                 layer_weights=weights / counts,
                 layer_slices=slices,
                 ring_bytes=np.zeros((1, 1, 1, 1)),
@@ -192,6 +200,15 @@ class Pace:
         )
         legal = (counts > 1) & (counts <= known.channels[:, None, None, None])
         return np.where(legal, seconds, np.inf)
+
+    def _channel_arithmetic(self, known: Facts, share: Floats, heights: Floats, step: Floats) -> Floats:
+        """Seconds of a core that has a share of each layer's channels (four axes)."""
+        tiles = known.tiles[:, None, None, None]
+        whole = np.ceil(heights / tiles) * tiles
+        computed = tile_rows(heights, step, np.zeros_like(heights), tiles) / whole
+        repeated = self.repeated[:, None, None, None]
+        seconds: Floats = self.layer_seconds[:, None, None, None] * cpu_terms.channel_share(share, repeated) * computed
+        return seconds
 
     def _channel_share(self, index: int, cores: tuple[int, ...]) -> list[float]:
         """A core's share of a layer's arithmetic: a range of its channels, rounded up to the array's size."""
@@ -231,12 +248,13 @@ class Pace:
         moved = read_once + cut.output_bytes * cut.cores
         memory_rate = np.minimum(rates.memory_bytes_per_second, team_rate)
         first_rate = np.where(moved + cut.all_weight_bytes <= rates.l3_bytes, team_rate, memory_rate)
+        maps_rate = cpu_terms.map_rate(rates, cut.cores, moved, first_rate)
         again_rate = np.where(cut.all_weight_bytes <= rates.l3_bytes, team_rate, memory_rate)
         fetched = cut.weight_bytes * np.where(cut.weight_bytes > machine.weight_buffer_bytes, cut.passes, 1.0)
         again = np.maximum(fetched * cut.cores - cut.all_weight_bytes, 0.0)
         spilled = np.where((cut.ring_bytes > rates.l2_bytes) & (cut.layers > 1), 2 * cut.inner_bytes * cut.cores, 0.0)
         transfers = (
-            (moved / first_rate + (inputs - read_once) / team_rate) * self._factor(parts.MAPS)
+            (moved / maps_rate + (inputs - read_once) / team_rate) * self._factor(parts.MAPS)
             + cut.all_weight_bytes / first_rate * self._factor(parts.WEIGHTS)
             + again / again_rate * self._factor(parts.WEIGHTS_AGAIN)
             + spilled / team_rate * self._factor(parts.LINE_BUFFERS)

@@ -94,7 +94,7 @@ class Walk:
         depth = last - first
         joined, following = self.best_cores(first, last + 1), self.best_cores(last + 1, last + 1)
         i, open_i, next_i = (self.counts.index(count) for count in (joined, cores, following))
-        spent = self.tables.arithmetic
+        spent = self.tables.arithmetic[..., -1]
         apart = float(spent[last, depth, open_i]) + float(self.pace.layer_seconds[last + 1]) / self.counts[next_i]
         more = float(spent[last + 1, depth + 1, i]) - apart
         moved = self._moved_bytes

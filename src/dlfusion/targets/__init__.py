@@ -12,24 +12,28 @@ def target_names() -> tuple[str, ...]:
     return ("cpu", *sorted(machine_files()))
 
 
-def find_target(name: str) -> Target:
+def find_target(name: str, precision: str | None = None) -> Target:
     """The target called `name`: `cpu`, a shipped machine file such as `mlu100`, or the path of a machine file.
 
+    `precision` is how programs for the CPU store weights, `fp32` (the default) or `bf16`; other targets have no choice.
+
     Raises:
-        InputError: there is no such target, or a file has the name of another target.
+        InputError: there is no such target or precision, or a file has the name of another target.
         MachineError: the machine file is wrong.
     """
     # Each target is imported when it is asked for: the CPU's needs the compiler driver, the others the simulator.
     if name == "cpu":
         from dlfusion.targets.cpu.measuring import CpuTarget
 
-        return CpuTarget()
+        return CpuTarget() if precision is None else CpuTarget(precision=precision)
     shipped = machine_files().get(name)
     if shipped is None and not name.endswith(".toml"):
         raise InputError(
             f"there is no target `{name}`; choose one of {', '.join(target_names())}, or the path of a machine file "
             "(.toml)"
         )
+    if precision is not None:
+        raise InputError(f"the target `{name}` has no choice of precisions, so {precision} has no effect; leave it out")
     path = Path(name)
     if shipped is None and path.stem in target_names() and path.resolve() not in _shipped_paths():
         # Its profile and its results would pass for those of the target of that name.

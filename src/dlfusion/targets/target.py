@@ -45,6 +45,11 @@ class Target(Protocol):
         ...
 
     @property
+    def algorithms(self) -> tuple[str, ...]:
+        """What it offers to compute a layer by, of the names in `layers/algorithm.py`; the direct method at least."""
+        ...
+
+    @property
     def simulated(self) -> bool:
         """True if a simulator stands for the device."""
         ...

@@ -71,7 +71,7 @@ class Session:
         self._progress = progress or (lambda stage, done, total: None)
         self._block_seconds = block_seconds
         self._plan_seconds = plan_seconds
-        self._limits = machine_limits(target.machine)
+        self._limits = machine_limits(target.machine, target.algorithms)
         self._setting = target.setting
         self._ready: tuple[str, AbstractContextManager[Bench], Bench] | None = None
         self._structures: dict[Block, str] = {}
@@ -329,8 +329,9 @@ def _plan(graph: Graph, machine: str, blocks: tuple[Block, ...]) -> Plan:
 
 
 def _label(network: Network, block: Block) -> str:
-    """The block in words, such as `resnet50 layers 3..5 (Conv 1x1, Conv 3x3, Conv 1x1), 2 cores, rows, step 4`."""
-    layers = ", ".join(network.layers[index].anchor.operator.label for index in block.layers)
+    """The block in words, such as `resnet50 layers 3..4 (Conv 1x1, Conv 3x3 by winograd4), 2 cores, rows, step 4`."""
+    named = {index: f" by {name}" for index, name in block.algorithms}
+    layers = ", ".join(network.layers[i].anchor.operator.label + named.get(i, "") for i in block.layers)
     place = f"layer {block.first}" if block.first == block.last else f"layers {block.first}..{block.last}"
     cores = "1 core" if block.cores == 1 else f"{block.cores} cores"
     return f"{network.graph.name} {place} ({layers}), {cores}, {block.partition}, step {block.step_rows}"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from onnx import ModelProto
 
-from dlfusion.zoo import alexnet, espcn, fsrcnn, mobilenet, resnet, unet, vgg
+from dlfusion.zoo import alexnet, dncnn, espcn, fsrcnn, mobilenet, published, resnet, unet, vgg
 
 BUILDERS: Mapping[str, Callable[..., ModelProto]] = MappingProxyType(
     {
@@ -20,7 +20,11 @@ BUILDERS: Mapping[str, Callable[..., ModelProto]] = MappingProxyType(
         "mobilenetv2": mobilenet.build,
         "fsrcnn": fsrcnn.build,
         "espcn": espcn.build,
+        "dncnn": dncnn.build,
         "unet": unet.build,
+        "squeezenet": published.build_squeezenet,
+        "inception": published.build_inception,
+        "densenet": published.build_densenet,
     }
 )
 """The function that builds each model; its keyword arguments are the options of `build`."""
@@ -33,6 +37,7 @@ def build(name: str, seed: int = 0, **options: object) -> ModelProto:
 
     Options, all with defaults: `batch` (images), `size` (an image's height and width in pixels, or its height where
     `width` is one), `width_factor` (channels relative to the published model), and what the model's own file adds.
+    The published graphs (squeezenet, inception, densenet) have no options.
 
     Raises:
         KeyError: there is no such model; `NAMES` lists them.

@@ -134,6 +134,10 @@ class ModelBuilder:
         """Sum of two values of one shape."""
         return self._same(first, "Add", [second.name])
 
+    def subtract(self, first: Value, second: Value) -> Value:
+        """Difference of two values of one shape."""
+        return self._same(first, "Sub", [second.name])
+
     def max_pool(self, value: Value, kernel: int, *, stride: int, pad: int = 0) -> Value:
         """A square maximum pooling."""
         height, width = ((size + 2 * pad - kernel) // stride + 1 for size in (value.height, value.width))

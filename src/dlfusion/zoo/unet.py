@@ -1,4 +1,4 @@
-"""U-Net (Ronneberger et al., arXiv 1505.04597) with padded convolutions and resizing on the way up, 256 x 256."""
+"""U-Net (Ronneberger et al., arXiv 1505.04597) with padded convolutions and resizing on the way up, 512 x 512."""
 
 from onnx import ModelProto
 
@@ -9,7 +9,7 @@ def build(
     *,
     seed: int,
     batch: int = 1,
-    size: int = 256,
+    size: int = 512,
     width: int | None = None,
     width_factor: float = 1.0,
     levels: int = 4,

@@ -190,7 +190,8 @@ def translation_unit(lowered: Sequence[Lowered]) -> str:
             f"static const {item.shape_type} shape_{index} = {item.shape};",
             f'extern "C" void case_{index}(const Rows* inputs, const Rows* output, const float* constants,',
             "                       int from, int to, int part, int parts) {",
-            "  const Call call = {inputs, output, constants, from, to, {part, parts}};",
+            f"  alignas(64) static float scratch[{max(1, item.scratch_floats)}];",
+            "  const Call call = {inputs, output, constants, from, to, {part, parts}, scratch};",
             f"  {item.function}(shape_{index}, call);",
             "}",
         ]
@@ -258,8 +259,17 @@ def check(cases: Sequence[Case], isa: Isa, clang: bool = False, tolerance: float
             )
 
 
-def run(case: Case, function: Function, isa: Isa) -> tuple[Array, Array]:
-    """The kernel's and the reference's output rows, 1 x C x rows x W, on seeded random data."""
+Reference = Callable[[Network, dict[str, Array]], NDArray[np.floating]]
+"""A network's result for its inputs by name."""
+
+
+def run(
+    case: Case, function: Function, isa: Isa, expect: Reference | None = None
+) -> tuple[Array, NDArray[np.floating]]:
+    """The kernel's and the reference's output rows, 1 x C x rows x W, on seeded random data.
+
+    The reference is that of the operators, or `expect`.
+    """
     (layer,) = case.network.layers
     generator = np.random.default_rng(7)
     arrays = {
@@ -282,7 +292,7 @@ def run(case: Case, function: Function, isa: Isa) -> tuple[Array, Array]:
     capacity = step if case.rings else height
     pads = _wider(case.lowered.output_pads, case)
     output = Tensor((channels, height, width), case.lowered.output_layout, pads, isa.lanes, capacity)
-    constants = aligned(case.lowered.constants)
+    constants = aligned(case.lowered.constants.finish())
     written = [0] * len(inputs)
     pieces = []
     for row in range(first, end, step):
@@ -307,7 +317,7 @@ def run(case: Case, function: Function, isa: Isa) -> tuple[Array, Array]:
             )
         pieces.append(output.read(row, row_end))
     output.check_guards()
-    return np.concatenate(pieces, axis=1)[None], reference(case.network, arrays)[:, :, first:end]
+    return np.concatenate(pieces, axis=1)[None], (expect or reference)(case.network, arrays)[:, :, first:end]
 
 
 def _wider(pads: Pads, case: Case) -> Pads:

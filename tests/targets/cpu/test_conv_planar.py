@@ -10,7 +10,7 @@ from dlfusion.ops.p_relu import PRelu
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Layout
 from dlfusion.targets.cpu.kernels import conv_planar, conv_transpose
-from tests.targets.cpu.kernel_harness import Case, Step, check, single_layer
+from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer, supports
 from tests.targets.cpu.test_conv_blocked import convolution
 
 
@@ -71,3 +71,21 @@ def test_transposed_convolution(isa: Isa, clang: bool) -> None:
         *transposed(16, 16, (6, 6), ConvTranspose((1, 1), (3, 3)), isa, extra_pads=1),
     ]
     check(found, isa, clang)
+
+
+@pytest.mark.parametrize("isa", [AVX512, AVX2])
+def test_rows_of_a_transposed_convolution_are_the_same_in_every_pairing(isa: Isa) -> None:
+    if not supports(isa.name):
+        pytest.skip(f"this machine has no {isa.name}")
+    operator = ConvTranspose((5, 4), (2, 2), (2, 1, 2, 1))
+    found = [
+        case
+        for step, first in ((1, 0), (2, 0), (2, 1), (7, 0))
+        for case in transposed(9, 2, (8, 21), operator, isa, step_rows=step, rings=True, rows=(first, 15))
+        if case.lowered.output_layout is Layout.PLANAR
+    ]
+    library = compile_library([case.lowered for case in found], isa)
+    results = [run(case, getattr(library, f"case_{index}"), isa)[0][:, :, -14:] for index, case in enumerate(found)]
+    assert len(results) == 4
+    for result in results[1:]:
+        assert np.array_equal(result, results[0])

@@ -19,7 +19,7 @@ from dlfusion.ops.sigmoid import Sigmoid
 from dlfusion.ops.tanh import Tanh
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernels import conv_blocked, conv_planar, epilogue
-from dlfusion.targets.cpu.kernels.section import Section
+from dlfusion.targets.cpu.section import Section
 from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer
 
 CHANNELS = 19

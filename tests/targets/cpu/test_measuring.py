@@ -106,8 +106,10 @@ def test_an_interruption_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
 
 
 def test_weights_that_cannot_be_written_are_the_users_error(tmp_path: Path) -> None:
+    net = network()
+    bench = CpuBench(net, ISAS[ISA], Cache(tmp_path / "cache"), tmp_path / "gone")
     with pytest.raises(BuildError, match=r"cannot write \d+ bytes of packed weights to .*set TMPDIR"):
-        CpuBench(network(), ISAS[ISA], Cache(tmp_path / "cache"), tmp_path / "gone")
+        bench.time_plans(plans(net), 0.05)
 
 
 def test_more_cores_than_the_process_may_use_are_refused() -> None:
@@ -144,6 +146,20 @@ def test_the_setting_names_what_times_depend_on() -> None:
     assert (target.name, target.simulated) == ("cpu", False)
 
 
+def test_programs_with_weights_as_bfloat16_are_other_work() -> None:
+    net = describe(chain(((64, 3, 1),) * 3, height=7, channels=64).build())
+    narrow_target, wide_target = CpuTarget(precision="bf16"), CpuTarget()
+    assert narrow_target.setting == wide_target.setting
+    with narrow_target.bench(net) as narrow, wide_target.bench(net) as wide:
+        assert narrow.structure(Block(1, 1, 1)) == narrow.structure(Block(1, 1, 1))
+        assert narrow.structure(Block(1, 1, 1)) != wide.structure(Block(1, 1, 1))
+        plan = Plan(net.graph.digest, "m", "alone", tuple(Block(i, i, 1) for i in range(3)))
+        (times,) = narrow.time_plans([plan], 0.01)
+        assert len(times.blocks) == len(plan.blocks)
+    with pytest.raises(InputError, match="unknown precision 'half'"):
+        CpuTarget(precision="half")
+
+
 def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="unknown instruction set 'sse'"):
         CpuTarget("sse")
@@ -160,11 +176,11 @@ def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.Mon
 def test_a_prepared_network_gives_the_same_program() -> None:
     net = network()
     isa = ISAS[ISA]
-    prepared = prepare(net, isa)
+    prepared = prepare(net, isa, plans(net))
     for plan in plans(net):
         once, again = generate(net, plan, isa), generate(net, plan, isa, prepared)
         assert once.units == again.units
         assert once.headers == again.headers
         assert once.weights_sha256 == again.weights_sha256
         assert np.array_equal(once.weights, again.weights)
-        assert again.weights is prepared.weights
+        assert again.weights is prepared.weights.floats

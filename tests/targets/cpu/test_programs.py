@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dlfusion import driver
+from dlfusion import driver, zoo
 from dlfusion.graph.graph import Array
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
@@ -14,7 +14,7 @@ from dlfusion.plans.plan import Plan
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.reference import evaluate
 from tests.support.random_graphs import graphs, random_inputs
-from tests.support.random_plans import plans
+from tests.support.random_plans import ALL_ALGORITHMS, plans
 
 # Shrinking compiles hundreds of programs: turn it on by hand when a failure is to be understood.
 SETTINGS = settings(
@@ -36,7 +36,7 @@ def run(network: Network, plan: Plan, inputs: tuple[Array, ...], isa: str) -> tu
 
 
 def baseline(network: Network) -> Plan:
-    return driver.plan(network, strategy="baseline")
+    return driver.plan(network, strategy="baseline", exact=True)
 
 
 @pytest.mark.slow
@@ -59,3 +59,21 @@ def test_any_legal_plan_gives_the_reference_result(isa: str, data: st.DataObject
         # Cuts, cores and steps change where rows are kept and who computes them, never how one is computed.
         for output, reference in zip(outputs, plain, strict=True):
             np.testing.assert_array_equal(output, reference, err_msg=plan.to_json())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+@given(data=st.data())
+@settings(SETTINGS, max_examples=5)
+def test_any_algorithms_give_the_reference_result(isa: str, data: st.DataObject) -> None:
+    """Layers in every algorithm, alone and in blocks; bands, steps and channels are cut at any place."""
+    if isa not in host().isas:
+        pytest.skip(f"this CPU has no {isa}")
+    network = driver.import_model(zoo.build("resnet18", size=75, width_factor=0.25, batch=data.draw(st.integers(1, 2))))
+    inputs = random_inputs(network.graph, seed=data.draw(st.integers(0, 99)))
+    expected = evaluate(network.graph, inputs)
+    for _ in range(3):
+        drawn = plans(network, algorithms=ALL_ALGORITHMS)
+        plan = data.draw(drawn.filter(lambda plan: any(block.algorithms for block in plan.blocks)))
+        verdict = compare(run(network, plan, inputs, isa), expected)
+        assert verdict.passed, (verdict, plan.to_json())

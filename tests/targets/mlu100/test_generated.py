@@ -119,13 +119,11 @@ def test_notifiers_report_the_simulated_times(tmp_path: Path) -> None:
     np.testing.assert_allclose(done.outputs[0], expected, atol=2e-2)
 
 
-def test_core_counts_and_algorithms_of_others_are_refused() -> None:
+def test_core_counts_of_others_are_refused() -> None:
     network = toy()
     made = plan(network)
     with pytest.raises(PlanError, match="block 0: 3 cores"):
         generate(network, replace(made, blocks=(replace(made.blocks[0], cores=3), *made.blocks[1:])))
-    with pytest.raises(PlanError, match="CNML picks"):
-        generate(network, replace(made, blocks=(replace(made.blocks[0], algorithms=((0, "fft"),)), *made.blocks[1:])))
 
 
 @pytest.mark.slow

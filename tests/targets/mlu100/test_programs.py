@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from dlfusion import driver, zoo
-from dlfusion.bench import onnx_runtime
+from dlfusion.bench.engines import onnx_runtime
 from dlfusion.errors import UnsupportedError
 from dlfusion.graph.graph import Array
 from dlfusion.layers.describe import describe

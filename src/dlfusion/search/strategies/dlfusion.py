@@ -65,8 +65,9 @@ class _Decision:
         self.problem = problem
         network = problem.network
         self.counts = few_core_counts(problem)
-        self.facts: Facts = facts(network, problem.machine.element_bytes)
-        self.pace = Pace(problem.machine, network, profile.cost)
+        algorithms = problem.algorithms_of(0, len(network.layers) - 1)
+        self.facts: Facts = facts(network, problem.machine.element_bytes, algorithms)
+        self.pace = Pace(problem.machine, network, profile.cost, algorithms)
         limit = problem.limits.on_chip_bytes
         self.tables: Tables = tabulate(self.facts, self.counts, LONGEST, self.pace.layer_seconds, limit)
         self.seconds = self._predictions(limit)

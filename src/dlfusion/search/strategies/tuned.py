@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dlfusion.plans.plan import Block, Plan
@@ -75,6 +75,8 @@ class _Search:
         yield from self._compare(unfused, essential=True)
         predicted = self._estimates.best()
         yield from self._measure(self._estimates.alone())
+        if not self._over:
+            self._prefer_the_fastest_algorithms()
         for _ in range(MOST_ROUNDS):
             wanted = self._promising()
             while not wanted and self._doubt < MOST_DOUBT:
@@ -115,6 +117,16 @@ class _Search:
         else:
             self._times |= dict(zip(distinct, seconds, strict=True))
 
+    def _prefer_the_fastest_algorithms(self) -> None:
+        """From here on every block's layers are computed by the algorithm that was fastest when they ran alone."""
+        preferred = []
+        for index, chosen in enumerate(self._problem.chosen_algorithms):
+            fastest = self._estimates.option(index, index)
+            preferred.append(chosen if fastest is None else str(fastest[1].algorithm(index)))
+        if tuple(preferred) != self._problem.chosen_algorithms:
+            self._problem = replace(self._problem, preferred=tuple(preferred))
+            self._estimates = self._estimates.of(self._problem)
+
     def _promising(self) -> Layers:
         """Blocks not measured yet that could be part of the optimum, if predictions err as much as they may.
 
@@ -137,7 +149,7 @@ class _Search:
         return _thinned(self._estimates.unmeasured(wanted))
 
     def _close_variants(self, block: Block) -> Layers:
-        """The best other core counts, steps and partitions for the same layers."""
+        """The best other core counts, steps, partitions and algorithms for the same layers."""
         ranked = sorted(self._estimates.blocks(block.first, block.last), key=self._estimates.seconds)
         limit = CLOSE * self._estimates.seconds(ranked[0])
         return tuple(other for other in ranked if self._estimates.seconds(other) <= limit)[:NEIGHBOURS_PER_BLOCK]

@@ -256,10 +256,12 @@ class _BlockWriter:
         part = f"core, {self._block.cores}" if splits else "0, 1"
         offset = self._code.weight_offsets.get(layer.index)
         weights = "nullptr" if offset is None else f"run.weights + {offset}"
+        scratch = f", run.scratch + {self._code.placed.kernel_scratch}" if lowered.scratch_floats else ""
         self._out.line(f"{lowered.function}(")
         self._out.wrapped(
             f"    {self._of(layer, 'shape')}, "
-            f"{{{self._of(layer, 'inputs')}, &{self._value(layer.output)}, {weights}, {begin}, {end}, {{{part}}}}});"
+            f"{{{self._of(layer, 'inputs')}, &{self._value(layer.output)}, {weights}, {begin}, {end}, "
+            f"{{{part}}}{scratch}}});"
         )
         for index, store in enumerate(self._stores):
             if store.value == layer.output:

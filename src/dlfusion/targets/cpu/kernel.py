@@ -5,11 +5,13 @@ The C++ side of a kernel is a function template in `targets/cpu/include/` with t
 `void kernel<...>(const ShapeType& shape, const Call& call)`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
+from dlfusion.layers.algorithm import Algorithm
+from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.section import Section
 
 
 class Layout(StrEnum):
@@ -36,7 +38,8 @@ class Lowered:
     layer's packed section of the weights file. `input_layouts` and `input_pads` (the least that the kernel reads over)
     are given for each of the layer's reads. `output_pads` is the least that the kernel writes over; its columns are
     zero again when the kernel returns. `cycles` estimates one core's clock cycles for the whole layer, to choose
-    between candidates.
+    between candidates. `scratch_floats` is memory that the kernel works in during a call, one for each core. `narrow`
+    gives the same with weights stored as bfloat16 (None if these cannot be), for layers where that is faster.
     """
 
     header: str
@@ -48,4 +51,12 @@ class Lowered:
     cycles: float
     input_pads: tuple[Pads, ...]
     output_pads: Pads = Pads()
-    constants: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    constants: Section = field(default_factory=Section)
+    algorithm: Algorithm = Algorithm.DIRECT
+    scratch_floats: int = 0
+    narrow: "Callable[[], Lowered | None] | None" = None
+
+    def stored(self, precision: Precision) -> "Lowered":
+        """The same with weights in `precision`, where the kernel offers that."""
+        found = self.narrow() if precision is Precision.BF16 and self.narrow is not None else None
+        return found or self

@@ -1,31 +1,41 @@
-"""Chooses for every layer one way to run it, and with that the memory layout of every activation.
+"""Chooses the memory layout of every activation, and for every layer a way to run it by each of its algorithms.
 
-The choice depends on the network alone, never on the plan, so that a plan cannot change the numbers.
+The choice depends on the network alone, never on the plan: plans choose algorithms, and nothing else of this.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dlfusion.errors import UnsupportedError
+from dlfusion.layers.algorithm import Algorithm, algorithms
 from dlfusion.layers.layer import Layer, Network
+from dlfusion.plans.plan import Block
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered
 from dlfusion.targets.cpu.kernels import candidates
 from dlfusion.targets.cpu.kernels.convert import convert
+from dlfusion.targets.cpu.precision import Precision
 
 _SWEEPS = 3
 
 
 @dataclass(frozen=True)
 class Lowering:
-    """The chosen way to run each layer (in the network's order) and the layout of each activation."""
+    """For each layer (in the network's order) the way to run it by each algorithm, and the layout of each activation.
 
-    layers: tuple[Lowered, ...]
+    All ways of a layer read and write the same layouts.
+    """
+
+    layers: tuple[Mapping[Algorithm, Lowered], ...]
     layouts: Mapping[str, Layout]
 
+    def of(self, block: Block) -> tuple[Lowered, ...]:
+        """How each layer of a legal block runs."""
+        named = dict(block.algorithms)
+        return tuple(self.layers[index][Algorithm(named.get(index, Algorithm.DIRECT))] for index in block.layers)
 
-def lower(network: Network, isa: Isa) -> Lowering:
+
+def lower(network: Network, isa: Isa, precision: Precision = Precision.FP32) -> Lowering:
     """Chooses the cheapest combination of kernels and layouts by the kernels' own cycle estimates.
 
     Networks for images begin with few channels (planar) and go on with many (blocked), so the search starts from the
@@ -34,8 +44,7 @@ def lower(network: Network, isa: Isa) -> Lowering:
     Raises:
         UnsupportedError: no kernel runs a layer; the message lists all such layers.
     """
-    with ThreadPoolExecutor() as pool:  # packing weights is copying, for which NumPy lets other threads run
-        options = tuple(pool.map(lambda layer: candidates(layer, network, isa), network.layers))
+    options = tuple(_options(layer, network, isa, precision) for layer in network.layers)
     missing = [layer for layer, found in zip(network.layers, options, strict=True) if not found]
     if missing:
         lines = "\n".join(f"  {layer.anchor.operator.label}, node {layer.name}" for layer in missing)
@@ -45,11 +54,34 @@ def lower(network: Network, isa: Isa) -> Lowering:
         )
     search = _Search(network, isa, options)
     choice = search.improve(search.best_switch_over())
-    lowered = tuple(found[index] for found, index in zip(options, choice, strict=True))
     layouts = {port.value: Layout.PLANAR for port in network.graph.inputs}
-    for layer, way in zip(network.layers, lowered, strict=True):
-        layouts[layer.output] = way.output_layout
-    return Lowering(lowered, layouts)
+    lowered = []
+    for layer, found, index in zip(network.layers, options, choice, strict=True):
+        layouts[layer.output] = found[index].output_layout
+        lowered.append(_by_algorithm(found, found[index]))
+    return Lowering(tuple(lowered), layouts)
+
+
+def _options(layer: Layer, network: Network, isa: Isa, precision: Precision) -> tuple[Lowered, ...]:
+    """The candidates of a layer; with a choice of algorithms, those that read and write what all algorithms do."""
+    found = tuple(way.stored(precision) for way in candidates(layer, network, isa))
+    if len(algorithms(layer)) == 1:
+        return found
+    others = [way for way in found if way.algorithm is not Algorithm.DIRECT]
+    return tuple(way for way in found if all(_same_layouts(way, other) for other in others))
+
+
+def _same_layouts(one: Lowered, other: Lowered) -> bool:
+    return (one.input_layouts, one.output_layout) == (other.input_layouts, other.output_layout)
+
+
+def _by_algorithm(found: tuple[Lowered, ...], chosen: Lowered) -> Mapping[Algorithm, Lowered]:
+    """For each algorithm the cheapest way in the layouts of the chosen one."""
+    ways: dict[Algorithm, Lowered] = {}
+    for way in sorted(found, key=lambda way: way.cycles):
+        if _same_layouts(way, chosen):
+            ways.setdefault(way.algorithm, way)
+    return ways
 
 
 class _Search:

@@ -21,7 +21,9 @@ from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import Setting, take_turns
 from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
 from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa
-from dlfusion.targets.cpu.target import generate, include_folder, prepare
+from dlfusion.targets.cpu.kernel import Lowered
+from dlfusion.targets.cpu.precision import Precision, choose_precision
+from dlfusion.targets.cpu.target import ALGORITHMS, generate, include_folder, prepare
 from dlfusion.targets.target import PlanTimes
 
 _SEED = 0
@@ -30,13 +32,16 @@ _SEED = 0
 class CpuTarget:
     """The target `cpu`: this machine, with the best instruction set that it has unless one is named."""
 
-    def __init__(self, isa: str | None = None, cache: Cache | None = None) -> None:
+    def __init__(self, isa: str | None = None, cache: Cache | None = None, precision: str = Precision.FP32) -> None:
         """Programs are compiled for `isa` (`avx512` or `avx2`), their objects kept in `cache`.
 
+        `precision` is how they store weights: `fp32` or `bf16`.
+
         Raises:
-            InputError: there is no such instruction set, or this CPU lacks it.
+            InputError: there is no such instruction set or precision, or this CPU lacks it.
         """
         self._isa = _instruction_set(isa)
+        self._precision = choose_precision(precision)
         self._cache = cache
 
     @property
@@ -48,6 +53,11 @@ class CpuTarget:
     def machine(self) -> Cpu:
         """The machine under this process."""
         return host()
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Direct, and Winograd's with three sizes of tiles."""
+        return ALGORITHMS
 
     @property
     def simulated(self) -> bool:
@@ -66,10 +76,9 @@ class CpuTarget:
 
         Raises:
             UnsupportedError: a layer has no kernel for the CPU.
-            BuildError: the packed weights cannot be written.
         """
         with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
-            yield CpuBench(network, self._isa, self._open_cache, Path(folder))
+            yield CpuBench(network, self._isa, self._open_cache, Path(folder), self._precision)
 
     @cached_property
     def _open_cache(self) -> Cache:
@@ -79,24 +88,20 @@ class CpuTarget:
 class CpuBench:
     """One network on this machine. Kernels, layouts and packed weights are the same for all of its plans."""
 
-    def __init__(self, network: Network, isa: Isa, cache: Cache, folder: Path) -> None:
+    def __init__(
+        self, network: Network, isa: Isa, cache: Cache, folder: Path, precision: Precision = Precision.FP32
+    ) -> None:
         """Files are written into `folder`, which the caller removes.
 
         Raises:
             UnsupportedError: a layer has no kernel for the CPU.
-            BuildError: the packed weights cannot be written.
         """
         self._network = network
         self._isa = isa
         self._cache = cache
         self._folder = folder
-        self._prepared = prepare(network, isa)
+        self._prepared = prepare(network, isa, (), precision=precision)
         self._weights_file = folder / "weights.bin"
-        try:
-            self._prepared.weights.tofile(self._weights_file)
-        except OSError as error:
-            size = f"{self._prepared.weights.nbytes} bytes of packed weights"
-            raise BuildError(f"cannot write {size} to {folder}: {error}; make room there, or set TMPDIR") from error
         self._built = 0
         random = np.random.default_rng(_SEED)
         self._inputs = tuple(
@@ -105,7 +110,9 @@ class CpuBench:
 
     def structure(self, block: Block) -> str:
         """A digest of what the plan says of the block and of the kernels and layouts that run it."""
-        parts = [structure(self._network, block), *(self._lowered(self._network.layers[i]) for i in block.layers)]
+        layers = (self._network.layers[index] for index in block.layers)
+        ways = zip(layers, self._prepared.lowering.of(block), strict=True)
+        parts = [structure(self._network, block), *(self._lowered(layer, way) for layer, way in ways)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def time_plans(self, plans: Sequence[Plan], seconds: float) -> tuple[PlanTimes, ...]:
@@ -113,7 +120,7 @@ class CpuBench:
 
         Raises:
             PlanError: a plan wants more cores than this process may use, so that its threads would wait for each other.
-            BuildError: the compiler fails.
+            BuildError: the compiler fails, or the packed weights cannot be written.
         """
         for plan in plans:
             wanted = max((block.cores for block in plan.blocks), default=1)
@@ -122,6 +129,7 @@ class CpuBench:
                     f"the plan (strategy {plan.strategy}) uses {wanted} cores, but this process may run on "
                     f"{usable_cores()}: measure it with a plan for so many, or give the process more"
                 )
+        self._prepare(plans)
         with ExitStack() as stack:
             programs = [stack.enter_context(self._load(plan)) for plan in plans]
             runs = take_turns([partial(program.profile, *self._inputs) for program in programs], seconds)
@@ -133,6 +141,22 @@ class CpuBench:
             for plan, counted in zip(plans, runs, strict=True)
         )
 
+    def _prepare(self, plans: Sequence[Plan]) -> None:
+        """Packs weights anew if the plans need others than the ones before."""
+        prepared = prepare(self._network, self._isa, plans, self._prepared)
+        if prepared is self._prepared:
+            return
+        weights = prepared.weights.floats
+        try:
+            self._weights_file.unlink(missing_ok=True)  # what shares the old file must keep its content
+            weights.tofile(self._weights_file)
+        except OSError as error:
+            size = f"{weights.nbytes} bytes of packed weights"
+            raise BuildError(
+                f"cannot write {size} to {self._folder}: {error}; make room there, or set TMPDIR"
+            ) from error
+        self._prepared = prepared
+
     def _load(self, plan: Plan) -> Executable:
         """The plan's program, in memory; closing it removes its folder."""
         program = generate(self._network, plan, self._isa, self._prepared)
@@ -141,13 +165,13 @@ class CpuBench:
         build(program, folder, cache=self._cache, weights_file=self._weights_file)
         return Executable.load(folder, temporary=True)
 
-    def _lowered(self, layer: Layer) -> str:
+    def _lowered(self, layer: Layer, way: Lowered) -> str:
         """What decides how the CPU runs a layer, inside or outside a block.
 
         Users' arrays are planar without padding: reading or writing one takes a copy where a tensor of the program
         takes none. All other copies follow from the layouts.
         """
-        graph, way = self._network.graph, self._prepared.lowering.layers[layer.index]
+        graph = self._network.graph
         inputs, outputs = {port.value for port in graph.inputs}, [port.value for port in graph.outputs]
         reads = [
             (str(self._prepared.lowering.layouts[read.value]), str(layout), pads.left, pads.right, read.value in inputs)

@@ -1,6 +1,6 @@
 """Where every activation of a staged plan lives: a user's array, a tensor between blocks, or a line buffer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.joining import Join, find_joins, ring_rows
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.memory import Interval, assign_offsets
+from dlfusion.targets.cpu.section import ALIGNMENT, round_up
 from dlfusion.targets.cpu.stages import Geometry, Staged, geometry, user_geometry
 
 
@@ -43,7 +44,8 @@ class PlacedBlock:
     """A block with the home that each activation has inside it.
 
     `homes` is where a layer of this block writes or reads a value; `stores` are copies of owned rows from there to
-    other homes, made right after the rows are produced. `lowered` says how each layer of the block runs.
+    other homes, made right after the rows are produced. `lowered` says how each layer of the block runs. Of a core's
+    `scratch_floats`, the line buffers come first; kernels work in what begins at `kernel_scratch`, one after the other.
     """
 
     block: Block
@@ -51,6 +53,7 @@ class PlacedBlock:
     homes: Mapping[str, Home]
     stores: tuple[tuple[str, Home], ...]
     lowered: tuple[Lowered, ...]
+    kernel_scratch: int
     scratch_floats: int
 
 
@@ -104,8 +107,7 @@ class _Placer:
                 self._exports += [(value, port) for port in self._ports(value)]
                 last = len(self._staged.blocks)
             if last > born:
-                shape = self._network.shape(value)
-                row = geometry(shape, self._staged.layouts[value], self._staged.pads[value], self._isa)
+                shape, row = self._network.shape(value), self._row_geometry(value)
                 geometries[value] = row
                 intervals.append(Interval(value, shape[0] * shape[2] * row.row_stride, born, last))
         self._exports += [
@@ -164,22 +166,39 @@ class _Placer:
         stored = {value for value in values if destinations[value]}
         joins, lowered = find_joins(self._staged, block, rows, stored, self._isa)
         heights = ring_rows(rows, joins)
-        ring_end = 0
-        made: dict[str, Home] = {}
+        writable = {}
+        for value in values:
+            home = next((home for home in destinations[value] if self._layer_can_write(value, home)), None)
+            if home and value not in joins and _produces_owned_rows_only(rows, value):
+                writable[value] = home
+                destinations[value].remove(home)
+        rings = [value for value in values if value not in joins and value not in writable]
+        offsets, ring_end = self._place_rings(rings, heights, _lifetimes(layers, rows, joins))
+        made: dict[str, Home] = dict(writable)
         for value in reversed(values):  # a joined value lies in a home that is already known
-            writable = next((home for home in destinations[value] if self._layer_can_write(value, home)), None)
             if value in joins:
                 made[value] = _inside(made[joins[value].target], joins[value])
-            elif writable and _produces_owned_rows_only(rows, value):
-                made[value] = writable
-                destinations[value].remove(writable)
-            else:
-                made[value] = self._ring(value, heights[value], ring_end)
-                ring_end += heights[value] * made[value].geometry.row_stride
+            elif value not in writable:
+                made[value] = self._ring(value, heights[value], offsets[value])
         homes |= {value: made[value] for value in values}
         stores = tuple((value, home) for value in values for home in destinations[value])
         ways = tuple(lowered.get(layer.index, self._staged.lowered[layer.index]) for layer in layers)
-        return PlacedBlock(block, rows, homes, stores, ways, ring_end)
+        kernel_scratch = round_up(ring_end, ALIGNMENT)
+        scratch = kernel_scratch + max(way.scratch_floats for way in ways)
+        return PlacedBlock(block, rows, homes, stores, ways, kernel_scratch, scratch)
+
+    def _place_rings(
+        self, values: Sequence[str], heights: Mapping[str, int], lifetimes: Mapping[str, tuple[int, int]]
+    ) -> tuple[dict[str, int], int]:
+        """Offsets of the line buffers in a core's scratch, and where they end, in floats."""
+        intervals = [
+            Interval(value, heights[value] * self._row_geometry(value).row_stride, *lifetimes[value])
+            for value in values
+        ]
+        return assign_offsets(intervals, alignment=self._isa.lanes)
+
+    def _row_geometry(self, value: str) -> Geometry:
+        return geometry(self._network.shape(value), self._staged.layouts[value], self._staged.pads[value], self._isa)
 
     def _destinations(self, value: str) -> list[Home]:
         """Where the rows of a value that the block owns must end up."""
@@ -192,8 +211,27 @@ class _Placer:
         return home.kind is Kind.TENSOR or self._fits_user_array(value)
 
     def _ring(self, value: str, capacity: int, offset: int) -> Home:
-        row = geometry(self._network.shape(value), self._staged.layouts[value], self._staged.pads[value], self._isa)
-        return Home(Kind.RING, offset, capacity, 0, row)
+        return Home(Kind.RING, offset, capacity, 0, self._row_geometry(value))
+
+
+def _lifetimes(layers: Sequence[Layer], rows: Schedule, joins: Mapping[str, Join]) -> Mapping[str, tuple[int, int]]:
+    """For each value the first and the last layer of the block, by position, that needs its line buffer.
+
+    In a block of several steps all live from step to step. The target of joins lives as long as what lies in it.
+    """
+    if any(count > 1 for count in rows.step_counts):
+        return {layer.output: (0, len(layers)) for layer in layers}
+    lives = {layer.output: (position, position) for position, layer in enumerate(layers)}
+    for position, layer in enumerate(layers):
+        for read in layer.reads:
+            if read.value in lives:
+                lives[read.value] = (lives[read.value][0], position)
+    for layer in layers:  # a joined value comes before its target
+        if layer.output in joins:
+            target = joins[layer.output].target
+            born, last = lives[layer.output]
+            lives[target] = (min(born, lives[target][0]), max(last, lives[target][1]))
+    return lives
 
 
 def _inside(home: Home, join: Join) -> Home:

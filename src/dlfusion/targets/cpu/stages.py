@@ -85,8 +85,8 @@ class _Stager:
     def _block(self, index: int, block: Block) -> Block:
         first = len(self._layers)
         converted: dict[tuple[str, Layout], str] = {}
-        for layer in (self._network.layers[i] for i in block.layers):
-            way = self._lowering.layers[layer.index]
+        for index_in_block, way in enumerate(self._lowering.of(block)):
+            layer = self._network.layers[block.first + index_in_block]
             reads = []
             for read, layout, pads in zip(layer.reads, way.input_layouts, way.input_pads, strict=True):
                 value = read.value

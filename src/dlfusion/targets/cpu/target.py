@@ -2,82 +2,85 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dlfusion.codegen.writer import Writer, comment, string_literal
-from dlfusion.errors import PlanError
 from dlfusion.graph.graph import FLOAT_BYTES, Port
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
+from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
-from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit, weights_digest
+from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit
 from dlfusion.targets.cpu.emit_block import BlockCode, Store, store_kernel, write_block, write_exports
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.lowering import Lowering, lower
 from dlfusion.targets.cpu.placement import Placement, place
+from dlfusion.targets.cpu.precision import Precision
 from dlfusion.targets.cpu.stages import Staged, stage
+from dlfusion.targets.cpu.weights import PackedWeights, Use, pack, uses
+
+ALGORITHMS: tuple[str, ...] = tuple(Algorithm)
+"""The names of the algorithms that the CPU target offers."""
 
 _BLOCKS_PER_FILE = 16
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What all programs of a network have in common, whatever their plans: kernels, layouts and packed weights.
-
-    `offsets` says for each layer with constants where they begin in `weights`, in floats.
-    """
+    """What the programs of several plans of a network have in common: kernels, layouts and packed weights."""
 
     isa: Isa
+    precision: Precision
     lowering: Lowering
-    weights: NDArray[np.float32]
-    offsets: Mapping[int, int]
-    weights_sha256: str
+    uses: frozenset[Use]
+    weights: PackedWeights
 
 
-def prepare(network: Network, isa: Isa) -> Prepared:
-    """Chooses kernels and packs weights: most of the time of `generate`, needed once for many plans of a network.
+def prepare(
+    network: Network,
+    isa: Isa,
+    plans: Sequence[Plan],
+    known: Prepared | None = None,
+    precision: Precision = Precision.FP32,
+) -> Prepared:
+    """Chooses kernels and packs what these plans need of them: most of the time of `generate`.
 
-    Raises:
-        UnsupportedError: a layer has no kernel for the CPU.
-    """
-    lowering = lower(network, isa)
-    sizes = [way.constants.size for way in lowering.layers]
-    ends = list(accumulate(sizes))
-    weights = np.empty(sum(sizes), np.float32)
-    for way, end in zip(lowering.layers, ends, strict=True):
-        weights[end - way.constants.size : end] = way.constants
-    # The sections become views of the whole, or networks with large weights would be in memory twice.
-    layers = tuple(
-        replace(way, constants=weights[end - way.constants.size : end])
-        for way, end in zip(lowering.layers, ends, strict=True)
-    )
-    offsets = {index: end - size for index, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size}
-    return Prepared(isa, replace(lowering, layers=layers), weights, offsets, weights_digest(weights))
-
-
-def generate(network: Network, plan: Plan, isa: Isa, prepared: Prepared | None = None) -> Program:
-    """Generates the program that runs `network` by `plan`. The same arguments give the same bytes.
-
-    `prepared` is `prepare(network, isa)`, for callers that generate many programs of one network.
+    What was prepared for other plans of the network, in the same way, is taken from `known`, and all of it if it is
+    enough.
 
     Raises:
         UnsupportedError: a layer has no kernel for the CPU.
-        PlanError: the plan asks for an algorithm, of which the CPU target offers no choice.
+        PlanError: a plan wants an algorithm for a layer that it cannot be computed by.
     """
-    for index, block in enumerate(plan.blocks):
-        for layer, algorithm in block.algorithms:
-            raise PlanError(
-                f"block {index}: layer {layer} cannot be run by algorithm {algorithm!r}: the CPU target picks each "
-                "layer's kernel itself. Leave `algorithms` empty."
-            )
-    return _Generator(network, plan, prepare(network, isa) if prepared is None else prepared).run()
+    lowering = lower(network, isa, precision) if known is None else known.lowering
+    wanted = uses(network, plans)
+    if known is not None and wanted <= known.uses:
+        return known
+    return Prepared(isa, precision, lowering, wanted, pack(lowering, wanted))
+
+
+def generate(
+    network: Network,
+    plan: Plan,
+    isa: Isa,
+    prepared: Prepared | None = None,
+    precision: Precision = Precision.FP32,
+) -> Program:
+    """Generates the program that runs `network` by the legal `plan`. The same arguments give the same bytes.
+
+    `prepared` comes from `prepare`, for callers that generate several programs of one network; instruction set and
+    precision are then its own.
+
+    Raises:
+        UnsupportedError: a layer has no kernel for the CPU.
+        PlanError: the plan breaks a rule; the message lists every problem.
+    """
+    legality.check(network, plan, legality.Limits(algorithms=ALGORITHMS))
+    return _Generator(network, plan, prepared or prepare(network, isa, [plan], precision=precision)).run()
 
 
 class _Kernel(NamedTuple):
@@ -99,11 +102,11 @@ class _Generator:
         self._graph = network.graph
         self._plan = plan
         self._isa = isa
+        self._precision = prepared.precision
         self._staged: Staged = stage(network, plan, prepared.lowering, isa)
         self._placement: Placement = place(self._staged, isa)
         self._weights = prepared.weights
-        self._weights_sha256 = prepared.weights_sha256
-        self._offsets = self._staged_offsets(prepared.offsets)
+        self._offsets = self._staged_offsets()
         self._blocks = tuple(
             BlockCode(index, placed, self._staged, self._offsets, isa)
             for index, placed in enumerate(self._placement.blocks)
@@ -132,8 +135,9 @@ class _Generator:
             cores=self._cores,
             units=units,
             headers=headers,
-            weights=self._weights,
-            weights_sha256=self._weights_sha256,
+            weights=self._weights.floats,
+            weights_sha256=self._weights.sha256,
+            precision=self._precision,
             documents={"plan.json": self._plan.to_json()},
         )
 
@@ -141,10 +145,13 @@ class _Generator:
     def _cores(self) -> int:
         return max((block.cores for block in self._plan.blocks), default=1)
 
-    def _staged_offsets(self, offsets: Mapping[int, int]) -> dict[int, int]:
+    def _staged_offsets(self) -> dict[int, int]:
         """Where the constants of each staged layer begin; conversions, which stand between layers, have none."""
-        layers = [layer for layer in self._staged.network.layers if not self._staged.is_conversion(layer)]
-        return {layer.index: offsets[index] for index, layer in enumerate(layers) if index in offsets}
+        staged = zip(self._staged.network.layers, self._staged.lowered, strict=True)
+        layers = [(layer, way) for layer, way in staged if not self._staged.is_conversion(layer)]
+        offsets = self._weights.offsets
+        found = {layer.index: offsets.get((index, way.algorithm)) for index, (layer, way) in enumerate(layers)}
+        return {index: offset for index, offset in found.items() if offset is not None}
 
     # --- kernels -------------------------------------------------------------------------------------------------
 
@@ -225,7 +232,7 @@ class _Generator:
         with out.block("extern const Program program =", "};"):
             out.lines(
                 f"{string_literal(graph.name)},",
-                f"{string_literal(self._weights_sha256)},",
+                f"{string_literal(self._weights.sha256)},",
                 f"{len(graph.inputs)},",
                 "inputs,",
                 f"{len(graph.outputs)},",
@@ -233,7 +240,7 @@ class _Generator:
                 f"{len(self._functions)},",
                 "blocks,",
                 f"{self._cores},  // cores",
-                f"{self._weights.nbytes},  // bytes of weights",
+                f"{self._weights.floats.nbytes},  // bytes of weights",
                 f"{self._placement.tensor_floats * FLOAT_BYTES},  // bytes of tensors between blocks",
                 f"{self._placement.scratch_floats * FLOAT_BYTES},  // bytes of line buffers, for each core",
             )

@@ -85,11 +85,6 @@ def _check_plan(plan: Plan) -> None:
                 f"block {index}: {block.cores} cores are asked for, but a block runs on {counts} cores of an MLU-100. "
                 "Correct the plan, or make one with `--target mlu100`."
             )
-        for layer, algorithm in block.algorithms:
-            raise PlanError(
-                f"block {index}: layer {layer} cannot be run by algorithm {algorithm!r}: CNML picks each operator's "
-                "algorithm itself. Leave `algorithms` empty."
-            )
 
 
 def _lower(network: Network) -> Mapping[str, tuple[BaseOperator, ...]]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from dlfusion.errors import PlanError
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
 from dlfusion.plans.legality import machine_limits, problems
@@ -32,6 +33,11 @@ class SimulatedTarget:
     def machine(self) -> Accelerator:
         """The device as numbers."""
         return self._accelerator
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Only the direct method."""
+        return (Algorithm.DIRECT,)
 
     @property
     def simulated(self) -> bool:

@@ -97,25 +97,16 @@ void block_1(const Run& run, int) {
 }
 
 // Block 2: 2 cores, a range of output channels each.
-//   to planar: 32x17x16 -> 32x17x16
 //   Conv 1x1: 32x17x16 -> 20x17x16   [onnx/head]
 // Ends here: last layer.
 void block_2(const Run& run, int core) {
-  static const ConvertShape sum_to_planar_shape = {};
-  static const PlanarShape head_shape = {/*kernel_rows=*/1, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/0,
-      /*origin=*/0, /*columns=*/1, /*column_stride=*/1, /*group_inputs=*/32, /*group_outputs=*/20, /*channels=*/32,
-      /*weights=*/0, /*bias=*/640, /*steps=*/{{}}};
-  static const Segment<2, 0> segment = {0, 17, 17, {{0, 17}, {0, 17}}, {{0, 0}}};
+  static const Conv1x1Shape head_shape = {/*row_stride=*/1, /*weights=*/0, /*bias=*/768, /*steps=*/{{}}};
+  static const Segment<1, 0> segment = {0, 17, 17, {{0, 17}}, {{0, 0}}};
   const Rows sum = {run.tensors + 9792, 512, 256, 17, 17, 16, 32, 0, 0};  // 32x17x16
-  const Rows sum_planar_2 = {run.scratch + 0, 512, 16, 17, 17, 16, 32, 0, 0};  // 32x17x16, a ring of 17 rows
-  const Rows head = {run.outputs[0], 16, 272, 17, 17, 16, 20, 0, 0};  // 20x17x16, the model's output
-  const Rows sum_to_planar_inputs[] = {sum};
-  const Rows head_inputs[] = {sum_planar_2};
-  convert<Blocked, Planar>(
-      sum_to_planar_shape, {sum_to_planar_inputs, &sum_planar_2, nullptr, segment.layers[0].begin,
-      segment.layers[0].end, {0, 1}});
-  conv_planar<12, 1, 8, 0, Epilogue<>>(
-      head_shape, {head_inputs, &head, run.weights + 28624, segment.layers[1].begin, segment.layers[1].end, {core, 2}});
+  const Rows head = {run.tensors + 0, 512, 256, 17, 17, 16, 20, 0, 0};  // 20x17x16
+  const Rows head_inputs[] = {sum};
+  conv_1x1_halves<3, 8, 0, 1, Epilogue<>>(
+      head_shape, {head_inputs, &head, run.weights + 28624, segment.layers[0].begin, segment.layers[0].end, {core, 2}});
 }
 
 

@@ -5,10 +5,11 @@
 // values for O * P multiply-adds.
 //
 // Weights: [group of O output units][input unit][kernel row][tap][lane][O][LANES], read once and in order for each
-// register block. Source of blocking and layout: Georganas et al., "Anatomy of High-Performance Deep Learning
-// Convolutions on SIMD Architectures", SC 2018.
+// register block; the last two dimensions are stored as W says (weights.hpp). Source of blocking and layout: Georganas et
+// al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018.
 #pragma once
 #include "epilogue.hpp"
+#include "weights.hpp"
 
 namespace dlfusion {
 
@@ -55,7 +56,7 @@ struct ConvWalk {
 };
 
 // Sums P pixels of O units; neighbouring inputs lie PIXEL floats apart, neighbouring outputs OUTPUT_PIXEL floats.
-template <int O, int P, int PIXEL, int OUTPUT_PIXEL, class E>
+template <int O, int P, int PIXEL, int OUTPUT_PIXEL, class E, class W = Float32Weights>
 __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const float* weights, const float* bias,
                                                    const typename E::Slots& slots, float* output, long output_stride,
                                                    int output_unit, long offset) {
@@ -80,13 +81,14 @@ __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const f
         const float* end = tap + lanes;
         for (const float* x = tap; x != end; ++x) {
           Vector w[O];
-          DLFUSION_UNROLL
-          for (int o = 0; o < O; ++o) {
-            w[o] = load(weights + o * LANES);
+          W::load(w, weights);
+          if constexpr (P == 1) {
             // With one pixel, weights stream from memory faster than hardware prefetchers look ahead.
-            if constexpr (P == 1) __builtin_prefetch(weights + o * LANES + STREAM_DISTANCE, 0, 2);
+            constexpr int LINES = (W::size(O * LANES) + LINE_FLOATS - 1) / LINE_FLOATS;
+            DLFUSION_UNROLL
+            for (int i = 0; i < LINES; ++i) __builtin_prefetch(weights + i * LINE_FLOATS + STREAM_DISTANCE, 0, 3);
           }
-          weights += O * LANES;
+          weights += W::size(O * LANES);
           DLFUSION_UNROLL
           for (int p = 0; p < P; ++p) {
             const Vector value = broadcast(x[p * PIXEL]);
@@ -94,7 +96,7 @@ __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const f
             for (int o = 0; o < O; ++o) sum[o][p] += value * w[o];
           }
         }
-        weights += (LANES - lanes) * (O * LANES);
+        weights += (LANES - lanes) * W::size(O * LANES);
       }
       weights += walk.row_skip;
     }
@@ -170,13 +172,13 @@ struct Soon {
 };
 
 // One output row of O units from `unit` on, in segments of P pixels or, where the width does not divide, P - 1.
-template <int O, int P, int SHORT, int PIXEL, int OUTPUT_PIXEL, class E>
+template <int O, int P, int SHORT, int PIXEL, int OUTPUT_PIXEL, class E, class W = Float32Weights>
 DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const ConvColumns& columns, const KernelRows& rows,
                               const typename E::Slots& slots, const float* all_weights, int unit, float* output_row,
                               const Soon& soon) {
   const Rows& input = call.inputs[0];
   const UnitRange range = input_units(shape, call, unit, O);
-  const long row_weights = static_cast<long>(columns.stored_taps) * LANES * LANES;  // of one output unit
+  const long row_weights = columns.stored_taps * W::size(LANES * LANES);  // floats, of one output unit
   const long unit_weights = shape.kernel_rows * row_weights;
 
   ConvWalk walk;
@@ -187,7 +189,7 @@ DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Co
   walk.taps = columns.taps;
   walk.tap_stride = columns.tap_stride;
   walk.last_lanes = range.last_lanes;
-  walk.row_skip = (columns.stored_taps - columns.taps) * (O * LANES * LANES);
+  walk.row_skip = (columns.stored_taps - columns.taps) * W::size(O * LANES * LANES);
   walk.unit_skip = O * (unit_weights - rows.count * row_weights);
 
   const float* weights = all_weights + O * rows.first * row_weights + unit * shape.units * unit_weights;
@@ -209,10 +211,11 @@ DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Co
     walk.column = range.first * input.channel_stride - columns.origin + static_cast<long>(column) * PIXEL;
     const long offset = columns.first_offset + static_cast<long>(column) * OUTPUT_PIXEL;
     if (segment < full) {
-      conv_register_block<O, P, PIXEL, OUTPUT_PIXEL, E>(walk, weights, bias, slots, to, output_stride, unit, offset);
+      conv_register_block<O, P, PIXEL, OUTPUT_PIXEL, E, W>(walk, weights, bias, slots, to, output_stride, unit, offset);
       column += P;
     } else if constexpr (SHORT != 0) {
-      conv_register_block<O, P - 1, PIXEL, OUTPUT_PIXEL, E>(walk, weights, bias, slots, to, output_stride, unit, offset);
+      conv_register_block<O, P - 1, PIXEL, OUTPUT_PIXEL, E, W>(walk, weights, bias, slots, to, output_stride, unit,
+                                                               offset);
       column += P - 1;
     }
   }
@@ -239,7 +242,7 @@ DLFUSION_INLINE void add_input_rows(Soon& soon, const ConvShape& shape, const Ro
 
 // O x P: the register block. REST: the output units left over after groups of O (0: none). SHORT: 1 if some segments are
 // one pixel shorter, so that the width divides. STRIDE: of columns.
-template <int O, int P, int REST, int SHORT, int STRIDE, class E>
+template <int O, int P, int REST, int SHORT, int STRIDE, class E, class W = Float32Weights>
 void conv_blocked(const ConvShape& shape, const Call& call) {
   constexpr int PIXEL = STRIDE * LANES;
   const Rows& input = call.inputs[0];
@@ -251,7 +254,7 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
   const ConvColumns columns = {
       output.width, 0, shape.pad_left * LANES, shape.kernel_columns, shape.column_dilation * LANES, shape.kernel_columns};
   const long group_weights =
-      static_cast<long>(shape.units) * shape.kernel_rows * shape.kernel_columns * LANES * LANES * O;
+      static_cast<long>(shape.units) * shape.kernel_rows * shape.kernel_columns * W::size(LANES * LANES * O);
   const int tile = tile_rows(input, shape.row_stride);
   KernelRows rows;
   typename E::Slots slots;
@@ -271,9 +274,9 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
         }
         if (group == group_begin && row + 1 < call.to) add_input_rows(soon, shape, input, top + shape.row_stride);
         if (group < groups) {
-          conv_row<O, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
+          conv_row<O, P, SHORT, PIXEL, LANES, E, W>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
         } else if constexpr (REST != 0) {
-          conv_row<REST, P, SHORT, PIXEL, LANES, E>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
+          conv_row<REST, P, SHORT, PIXEL, LANES, E, W>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
         }
         clear_pads(output, output_row, unit, group < groups ? unit + O : unit + REST, LANES);
       }

@@ -2,6 +2,9 @@
 //
 // The register block is that of conv_blocked.hpp, the input a list of taps. Weights:
 // [group of O output units][kernel row][input channel][kernel column][O][LANES].
+//
+// Share of peak on a Sapphire Rapids core, warm: 7x7 stride 2 3 -> 64 96 %, 11x11 stride 4 3 -> 64 97 %, 5x5 1 -> 64 86 %, 3x3
+// 3 -> 64 84 %, 3x3 stride 2 3 -> 32 76 %, 3x3 1 -> 64 68 %: the fewer taps, the more the stores of the output limit it.
 #pragma once
 #include "planar_taps.hpp"
 
@@ -11,6 +14,7 @@ template <int O, int P, int STRIDE, class E>
 __attribute__((noinline)) void first_register_block(const PlanarTaps& taps, long column, const float* weights,
                                                     const float* bias, const typename E::Slots& slots, float* output,
                                                     long output_stride, int output_unit, long offset) {
+  const typename E::Slots local = slots;  // a copy: stores through `output` cannot change it
   Vector sum[O][P];
   DLFUSION_UNROLL
   for (int o = 0; o < O; ++o) {
@@ -34,7 +38,7 @@ __attribute__((noinline)) void first_register_block(const PlanarTaps& taps, long
     DLFUSION_UNROLL
     for (int p = 0; p < P; ++p) {
       const long place = offset + p * LANES;
-      store(output + o * output_stride + place, E::template apply<Blocked>(sum[o][p], slots, output_unit + o, place));
+      store(output + o * output_stride + place, E::template apply<Blocked>(sum[o][p], local, output_unit + o, place));
     }
   }
 }
@@ -75,18 +79,23 @@ void conv_first(const PlanarShape& shape, const Call& call) {
   const int group_end = call.part.end(groups + (REST != 0));
   PlanarTaps taps;
   typename E::Slots slots;
+  ChannelRange listed = {-1, -1};
   for (int row = call.from; row < call.to; ++row) {
     float* output_row = output.row(row);
     E::at_row(slots, shape.steps, call, row);
-    ChannelRange listed = {-1, -1};
+    bool found = false;
     for (int group = group_begin; group < group_end; ++group) {
       const int end_channel = (group < groups ? group * O + O : group * O + REST) * LANES;
       const ChannelRange range =
           input_channels(shape, group * O * LANES, end_channel < output.channels ? end_channel : output.channels);
       if (range.first != listed.first || range.end != listed.end) {
-        find_taps(taps, shape, input, row * shape.row_stride - shape.pad_top, shape.kernel_rows, shape.row_dilation,
-                  range.first, range.end);
+        find_offsets(taps, shape, input, range.first, range.end);
         listed = range;
+        found = false;
+      }
+      if (!found) {
+        find_taps(taps, input, row * shape.row_stride - shape.pad_top, shape.kernel_rows, shape.row_dilation);
+        found = true;
       }
       if (group < groups) {
         first_row<O, P, SHORT, STRIDE, E>(shape, call, taps, slots, group * O, output_row);

@@ -20,68 +20,6 @@ struct DepthwiseShape {
   EpilogueSteps steps;
 };
 
-// One input row as a kernel reads it: column x of it lies at data + x * step. A row outside the input is a few zeros
-// with step 0, so that the kernels that keep all weights in registers need no other path at the border.
-struct DepthwiseRow {
-  const float* data;
-  long step;
-};
-
-constexpr int DEPTHWISE_ZERO_COLUMNS = 32;
-alignas(64) inline constexpr float DEPTHWISE_ZEROS[DEPTHWISE_ZERO_COLUMNS * LANES] = {};
-
-// Output rows that one pass computes together, where the registers hold the weights too: input rows are shared.
-constexpr int DEPTHWISE_ROWS = LANES == 16 ? 2 : 1;
-
-// P neighbouring outputs in each of ROWS output rows of a 3x3 kernel. `rows` are the ROWS * STRIDE + 3 - STRIDE input
-// rows, `at` the first input column. All loops have constant bounds: the weights and sums live in registers.
-template <int P, int STRIDE, int ROWS>
-DLFUSION_INLINE void depthwise3x3_block(Vector (&sum)[ROWS][P], const Vector (&weight)[9], const DepthwiseRow* rows,
-                                        long at) {
-  DLFUSION_UNROLL
-  for (int i = 0; i < (ROWS - 1) * STRIDE + 3; ++i) {
-    const float* from = rows[i].data + at * rows[i].step;
-    DLFUSION_UNROLL
-    for (int j = 0; j < (P - 1) * STRIDE + 3; ++j) {
-      const Vector value = load(from + j * LANES);
-      DLFUSION_UNROLL
-      for (int r = 0; r < ROWS; ++r) {
-        const int kh = i - r * STRIDE;
-        if (kh < 0 || kh > 2) continue;
-        DLFUSION_UNROLL
-        for (int kw = 0; kw < 3; ++kw) {
-          const int p = (j - kw) / STRIDE;
-          if (j < kw || (j - kw) % STRIDE != 0 || p >= P) continue;
-          sum[r][p] += value * weight[kh * 3 + kw];
-        }
-      }
-    }
-  }
-}
-
-// One channel unit's part of ROWS output rows. The last block of P outputs overlaps the one before it.
-template <int P, int STRIDE, int ROWS, class Epilogue>
-__attribute__((noinline)) void depthwise3x3_unit(float* const* targets, const DepthwiseRow* rows, const float* weights,
-                                                 const float* bias, const typename Epilogue::Slots* slots, int unit,
-                                                 int width) {
-  static_assert((P - 1) * STRIDE + 3 <= DEPTHWISE_ZERO_COLUMNS, "the zeros are as wide as a block reads");
-  Vector weight[9];
-  DLFUSION_UNROLL
-  for (int i = 0; i < 9; ++i) weight[i] = load(weights + i * LANES);
-  for (int x = 0; x < width; x += P) {
-    const int first = x + P <= width ? x : width - P;
-    Vector sum[ROWS][P];
-    DLFUSION_UNROLL
-    for (int i = 0; i < ROWS * P; ++i) sum[i / P][i % P] = load(bias);
-    depthwise3x3_block<P, STRIDE, ROWS>(sum, weight, rows, static_cast<long>(first) * STRIDE);
-    DLFUSION_UNROLL
-    for (int i = 0; i < ROWS * P; ++i) {
-      const long offset = static_cast<long>(first + i % P) * LANES;
-      store(targets[i / P] + offset, Epilogue::template apply<Blocked>(sum[i / P][i % P], slots[i / P], unit, offset));
-    }
-  }
-}
-
 // Output rows that are computed for one channel unit before the next unit's turn, so that the first-level cache still
 // holds the input rows that they share.
 constexpr int DEPTHWISE_GROUP = 8;
@@ -107,43 +45,111 @@ DLFUSION_INLINE void each_row_group(const EpilogueSteps& steps, const Call& call
   }
 }
 
-// 3x3, no dilation, both strides STRIDE, at least P output columns. Rows go in pairs where a pair shares input rows.
-template <int P, int STRIDE, class Epilogue>
-void depthwise3x3(const DepthwiseShape& shape, const Call& call) {
-  constexpr int ROWS = STRIDE == 1 ? DEPTHWISE_ROWS : 1;
-  constexpr int INPUT_ROWS = (DEPTHWISE_GROUP - 1) * STRIDE + 3;
+// Output rows that one pass computes together, where the registers hold their sums and the weights of as many kernel rows:
+// they share inputs, and one row alone has too few sums to hide the latency of multiply-adds.
+constexpr int DEPTHWISE_ROWS = LANES == 16 ? 2 : 1;
+
+// P neighbouring outputs in each of ROWS rows gain input row `index` of those that they read; `from` is the first column
+// that they read of it. Each input is loaded once; all bounds are constants, so that sums and weights stay in registers.
+template <int P, int K, int STRIDE, int ROWS>
+DLFUSION_INLINE void add_input_row(Vector (&sum)[ROWS][P], const float* from, const float* weights, int index) {
+  keep(from);
+  Vector weight[ROWS][K];
+  DLFUSION_UNROLL
+  for (int r = 0; r < ROWS; ++r) {
+    DLFUSION_UNROLL
+    for (int k = 0; k < K; ++k) {
+      const int kernel_row = index - r * STRIDE;
+      if (kernel_row >= 0 && kernel_row < K) weight[r][k] = load(weights + (kernel_row * K + k) * LANES);
+    }
+  }
+  DLFUSION_UNROLL
+  for (int column = 0; column < (P - 1) * STRIDE + K; ++column) {
+    Vector value = load(from + column * LANES);
+    keep(value);
+    DLFUSION_UNROLL
+    for (int r = 0; r < ROWS; ++r) {
+      if (index < r * STRIDE || index >= r * STRIDE + K) continue;
+      DLFUSION_UNROLL
+      for (int k = 0; k < K; ++k) {
+        const int p = (column - k) / STRIDE;
+        if (column >= k && (column - k) % STRIDE == 0 && p < P) sum[r][p] += value * weight[r][k];
+      }
+    }
+  }
+}
+
+// One channel unit's part of ROWS output rows. `rows` are the input rows that they read, null where there is none. The
+// last block of P outputs overlaps the one before it.
+template <int P, int K, int STRIDE, int ROWS, class Epilogue>
+DLFUSION_INLINE void depthwise_rows(float* const* targets, const float* const* rows, long target_offset,
+                                    long input_offset, const float* weights, Vector start,
+                                    const typename Epilogue::Slots* slots, int unit, int width) {
+  typename Epilogue::Slots row_slots[ROWS];  // copies: for all the compiler knows, storing results changes the slots
+  float* target[ROWS];
+  DLFUSION_UNROLL
+  for (int r = 0; r < ROWS; ++r) {
+    row_slots[r] = slots[r];
+    target[r] = targets[r] + target_offset;
+  }
+  for (int x = 0; x < width; x += P) {
+    const int first = x + P <= width ? x : width - P;
+    const long from = input_offset + static_cast<long>(first) * STRIDE * LANES;
+    Vector sum[ROWS][P];
+    DLFUSION_UNROLL
+    for (int i = 0; i < ROWS * P; ++i) sum[i / P][i % P] = start;
+    DLFUSION_UNROLL
+    for (int i = 0; i < (ROWS - 1) * STRIDE + K; ++i) {
+      if (rows[i]) add_input_row<P, K, STRIDE, ROWS>(sum, rows[i] + from, weights, i);
+    }
+    DLFUSION_UNROLL
+    for (int i = 0; i < ROWS * P; ++i) {
+      const long offset = static_cast<long>(first + i % P) * LANES;
+      store(target[i / P] + offset, Epilogue::template apply<Blocked>(sum[i / P][i % P], row_slots[i / P], unit, offset));
+    }
+  }
+}
+
+// One channel unit's part of `count` output rows; the first of them reads the first K of the input rows `rows`, each of the
+// following begins STRIDE input rows further down.
+template <int P, int K, int STRIDE, class Epilogue>
+__attribute__((noinline)) void depthwise_unit(float* const* targets, const float* const* rows, int count,
+                                              long target_offset, long input_offset, const float* weights,
+                                              const float* bias, const typename Epilogue::Slots* slots, int unit,
+                                              int width) {
+  constexpr int ROWS = DEPTHWISE_ROWS;
+  const Vector start = load(bias);
+  int r = 0;
+  for (; r + ROWS <= count; r += ROWS) {
+    depthwise_rows<P, K, STRIDE, ROWS, Epilogue>(targets + r, rows + r * STRIDE, target_offset, input_offset, weights,
+                                                 start, slots + r, unit, width);
+  }
+  if constexpr (ROWS > 1) {
+    for (; r < count; ++r) {
+      depthwise_rows<P, K, STRIDE, 1, Epilogue>(targets + r, rows + r * STRIDE, target_offset, input_offset, weights,
+                                                start, slots + r, unit, width);
+    }
+  }
+}
+
+// K x K, no dilation, both strides STRIDE, at least P output columns.
+template <int P, int K, int STRIDE, class Epilogue>
+void depthwise_square(const DepthwiseShape& shape, const Call& call) {
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
   each_row_group<Epilogue>(
       shape.steps, call, [&](int row, int rows, float* const* targets, const auto* slots, int begin, int end) {
-        const float* sources[INPUT_ROWS];
-        const int input_rows = (rows - 1) * STRIDE + 3;
-        for (int i = 0; i < input_rows; ++i) {
-          const int index = row * STRIDE - shape.pad_top + i;
-          const bool inside = index >= 0 && index < input.height;
-          sources[i] = inside ? input.row(index) - static_cast<long>(shape.pad_left) * LANES : nullptr;
+        const float* sources[(DEPTHWISE_GROUP - 1) * STRIDE + K];
+        const int top = row * STRIDE - shape.pad_top;
+        for (int i = 0; i < (rows - 1) * STRIDE + K; ++i) {
+          const bool inside = top + i >= 0 && top + i < input.height;
+          sources[i] = inside ? input.row(top + i) - static_cast<long>(shape.pad_left) * LANES : nullptr;
         }
         for (int unit = begin; unit < end; ++unit) {
-          const float* weights = call.constants + shape.weights + unit * 9L * LANES;
-          const float* bias = call.constants + shape.bias + static_cast<long>(unit) * LANES;
-          DepthwiseRow unit_rows[INPUT_ROWS];
-          for (int i = 0; i < input_rows; ++i) {
-            unit_rows[i].data = sources[i] ? sources[i] + unit * input.channel_stride : DEPTHWISE_ZEROS;
-            unit_rows[i].step = sources[i] ? LANES : 0;
-          }
-          float* unit_targets[DEPTHWISE_GROUP];
-          for (int r = 0; r < rows; ++r) unit_targets[r] = targets[r] + unit * output.channel_stride;
-          int r = 0;
-          for (; r + ROWS <= rows; r += ROWS) {
-            depthwise3x3_unit<P, STRIDE, ROWS, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias,
-                                                         slots + r, unit, output.width);
-          }
-          if constexpr (ROWS > 1) {
-            for (; r < rows; ++r) {
-              depthwise3x3_unit<P, STRIDE, 1, Epilogue>(unit_targets + r, unit_rows + r * STRIDE, weights, bias,
-                                                        slots + r, unit, output.width);
-            }
-          }
+          depthwise_unit<P, K, STRIDE, Epilogue>(
+              targets, sources, rows, unit * output.channel_stride, unit * input.channel_stride,
+              call.constants + shape.weights + static_cast<long>(unit) * K * K * LANES,
+              call.constants + shape.bias + static_cast<long>(unit) * LANES, slots, unit, output.width);
         }
       });
 }

@@ -27,26 +27,36 @@ constexpr int MAXIMUM_TAPS = 2048;
 // outside the input are a gap at the beginning or end of the weights, never inside.
 struct PlanarTaps {
   const float* tap[MAXIMUM_TAPS];
+  long offset[MAXIMUM_TAPS];  // of one kernel row, from the start of the input row that it meets
+  int per_row;
   int count;
   int skipped;  // taps before the first one that lies inside the input
 };
 
+// Lists where the taps of one kernel row lie: once for many output rows, whose taps are then additions.
+DLFUSION_INLINE void find_offsets(PlanarTaps& taps, const PlanarShape& shape, const Rows& input, int first_channel,
+                                  int end_channel) {
+  int count = 0;
+  for (int channel = first_channel; channel < first_channel + shape.channels; ++channel) {
+    // Weights are stored for the widest range; a narrower one meets zeros there, in a channel that exists.
+    const long at = (channel < end_channel ? channel : end_channel - 1) * input.channel_stride - shape.origin;
+    for (int c = 0; c < shape.columns; ++c) taps.offset[count++] = at + c * shape.column_stride;
+  }
+  taps.per_row = count;
+}
+
 // `top` is the input row that the first of `kernel_rows` meets, the others follow `dilation` rows apart.
-DLFUSION_INLINE void find_taps(PlanarTaps& taps, const PlanarShape& shape, const Rows& input, int top, int kernel_rows,
-                               int dilation, int first_channel, int end_channel) {
+DLFUSION_INLINE void find_taps(PlanarTaps& taps, const Rows& input, int top, int kernel_rows, int dilation) {
+  const int size = taps.per_row;
   int first = 0;
   while (first < kernel_rows && top + first * dilation < 0) ++first;
-  taps.skipped = first * shape.channels * shape.columns;
-  int count = 0;
-  for (int k = first; k < kernel_rows && top + k * dilation < input.height; ++k) {
-    const float* row = input.row(top + k * dilation) - shape.origin;
-    for (int channel = first_channel; channel < first_channel + shape.channels; ++channel) {
-      // Weights are stored for the widest range; a narrower one meets zeros there, in a channel that exists.
-      const float* at = row + (channel < end_channel ? channel : end_channel - 1) * input.channel_stride;
-      for (int c = 0; c < shape.columns; ++c) taps.tap[count++] = at + c * shape.column_stride;
-    }
+  taps.skipped = first * size;
+  const float** tap = taps.tap;
+  for (int k = first; k < kernel_rows && top + k * dilation < input.height; ++k, tap += size) {
+    const float* row = input.row(top + k * dilation);
+    for (int i = 0; i < size; ++i) tap[i] = row + taps.offset[i];
   }
-  taps.count = count;
+  taps.count = static_cast<int>(tap - taps.tap);
 }
 
 // The input channels that output channels [first, end) read.

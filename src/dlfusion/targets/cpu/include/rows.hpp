@@ -40,6 +40,7 @@ struct Call {
   int from;
   int to;
   Part part;
+  float* scratch = nullptr;  // as many floats as the kernel asked for, 64-byte aligned, its own during the call
 };
 
 // Zeros the padding columns of one row for channel units [begin, end); `lanes` is LANES (blocked) or 1 (planar).

@@ -24,6 +24,18 @@ typedef float UnalignedVector __attribute__((vector_size(LANES * sizeof(float)),
 
 DLFUSION_INLINE Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 DLFUSION_INLINE void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
+// Keeps a loaded vector in a register: GCC would read it again for each of two or three uses, for the price of a load each.
+DLFUSION_INLINE void keep(Vector& value) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#elif defined(__AVX__)
+  asm("" : "+x"(value));
+#else
+  static_cast<void>(value);
+#endif
+}
+// Keeps an address in a register: GCC would otherwise compute that of each of the loads that follow.
+DLFUSION_INLINE void keep(const float*& address) { asm("" : "+r"(address)); }
 // Written as a subtraction because x - 0 folds to a broadcast, while 0 + x must keep the sign of -0 and stays an addition.
 DLFUSION_INLINE Vector broadcast(float value) { return value - Vector{}; }
 // NaN in `a` propagates as in ONNX Runtime's max(x, low): the comparison is false and `a` is kept.

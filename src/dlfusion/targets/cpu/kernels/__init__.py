@@ -24,7 +24,9 @@ from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import (
     concat,
+    conv_1x1,
     conv_blocked,
+    conv_few_outputs,
     conv_first,
     conv_planar,
     conv_transpose,
@@ -38,6 +40,7 @@ from dlfusion.targets.cpu.kernels import (
     reshape,
     resize,
     softmax,
+    winograd,
 )
 
 Candidates = Callable[[Layer, Network, Isa], tuple[Lowered, ...]]
@@ -54,7 +57,15 @@ KERNELS: dict[type[Operator], tuple[Candidates, ...]] = {
     AveragePool: (pool.candidates,),
     ChannelShuffle: (rearrange.candidates,),
     Concat: (concat.candidates,),
-    Conv: (depthwise.candidates, conv_first.candidates, conv_planar.candidates, conv_blocked.candidates),
+    Conv: (
+        depthwise.candidates,
+        conv_first.candidates,
+        conv_few_outputs.candidates,
+        conv_planar.candidates,
+        conv_1x1.candidates,
+        conv_blocked.candidates,
+        winograd.candidates,
+    ),
     ConvTranspose: (conv_transpose.candidates,),
     DepthToSpace: (rearrange.candidates,),
     Gemm: (gemm.candidates,),

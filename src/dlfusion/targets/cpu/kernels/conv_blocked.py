@@ -1,19 +1,29 @@
 """Direct convolution from a blocked tensor into a blocked tensor."""
 
 import math
+from functools import partial
 
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv import Conv
+from dlfusion.targets.cpu.bfloat16 import largest_magnitude, pack_units, storable
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels import epilogue
 from dlfusion.targets.cpu.kernels.packing import Channels, dense_weights
 from dlfusion.targets.cpu.kernels.register_blocks import choose, row_cycles
-from dlfusion.targets.cpu.kernels.section import Section, initializer
+from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.section import Section, initializer
 
 MAXIMUM_KERNEL_ROWS = 256
 """As in conv_blocked.hpp."""
+
+NARROW_OUTPUTS = 128
+"""Maps of at most so many pixels use a weight so seldom that reading it as bfloat16 gains more than widening it costs.
+
+Measured on Sapphire Rapids with cold weights: fully connected layers 1.6 to 2.1 times faster, 3x3 of 512 channels on
+7x7 1.2 times, 1x1 on 7x7 1.05 to 1.2 times; on 14x14 equal, on larger maps 2 to 4 percent slower.
+"""
 
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
@@ -31,21 +41,26 @@ def input_pads(conv: Conv, width: int, output_width: int) -> Pads:
     return Pads(conv.pads[1], max(0, last - (width - 1)))
 
 
-def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | None:
-    """Runs `conv` on the layer's first activation with its weights and bias.
+def lower(
+    layer: Layer, network: Network, conv: Conv, isa: Isa, precision: Precision = Precision.FP32
+) -> Lowered | None:
+    """Runs `conv` on the layer's first activation with its weights and bias, the weights stored in `precision`.
 
     Returns:
-        None if the kernel or the epilogue is larger than the C++ kernel's arrays.
+        None if the kernel or the epilogue is larger than the C++ kernel's arrays, or bfloat16 cannot store the weights.
     """
     weights, bias = network.graph.parameters(layer.anchor)
+    if precision is Precision.BF16 and not storable(weights):
+        return None
     inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
     channels = Channels(inputs[1], outputs[1], conv.groups, isa.lanes, isa.lanes)
     steps_per_output = channels.group_inputs * conv.kernel[0] * conv.kernel[1]
-    block = choose(channels.output_units, outputs[2], outputs[3], steps_per_output, isa)
+    block = choose(channels.output_units, outputs[2], outputs[3], steps_per_output, isa, precision)
     groups = channels.output_groups(block.units)
     section = Section()
     weights_offset = section.append_later(
-        packed_size(weights, channels, block.units), lambda place: pack(weights, channels, block.units, place)
+        packed_size(weights, channels, block.units) * precision.weight_bytes // 4,
+        lambda place: pack(weights, channels, block.units, place, precision),
     )
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
@@ -71,30 +86,37 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         for group in groups
     ]
     parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {conv.strides[1]}, {code.type}"
+    narrow = partial(lower, layer, network, conv, isa, Precision.BF16) if precision is Precision.FP32 else None
     operands = len(layer.reads) - 1
     return Lowered(
         header="conv_blocked.hpp",
-        function=f"conv_blocked<{parameters}>",
+        function=f"conv_blocked<{parameters}{precision.template_arguments}>",
         shape_type="ConvShape",
         shape=shape,
         input_layouts=(Layout.BLOCKED,) * (1 + operands),
         output_layout=Layout.BLOCKED,
-        cycles=outputs[0] * outputs[2] * row_cycles(block, steps, outputs[3], isa),
+        cycles=outputs[0] * outputs[2] * row_cycles(block, steps, outputs[3], isa, precision),
         input_pads=(input_pads(conv, inputs[3], outputs[3]), *[Pads()] * operands),
-        constants=section.finish(),
+        constants=section,
+        narrow=narrow if outputs[2] * outputs[3] <= NARROW_OUTPUTS else None,
     )
 
 
 def packed_size(weights: Array, channels: Channels, units: int) -> int:
-    """How many floats `pack` writes."""
+    """How many weights `pack` writes."""
     stored = max(group.input_units for group in channels.output_groups(units))
     return channels.output_units * channels.output_lanes * stored * channels.input_lanes * math.prod(weights.shape[2:])
 
 
-def pack(weights: Array, channels: Channels, units: int, place: Array) -> None:
+def pack(weights: Array, channels: Channels, units: int, place: Array, precision: Precision = Precision.FP32) -> None:
     """Writes [output group][input unit][kernel row][kernel column][lane][output unit][lane] to `place`."""
+    largest = largest_magnitude(weights) if precision is Precision.BF16 else 0.0
     at = 0
     for grid in dense_weights(weights, channels, channels.output_groups(units)):
         ordered = grid.transpose(2, 4, 5, 3, 0, 1)
-        place[at : at + grid.size].reshape(ordered.shape)[...] = ordered
-        at += grid.size
+        size = grid.size * precision.weight_bytes // 4
+        if precision is Precision.BF16:
+            pack_units(ordered, largest, place[at : at + size])
+        else:
+            place[at : at + size].reshape(ordered.shape)[...] = ordered
+        at += size

@@ -11,7 +11,7 @@ from dlfusion.targets.cpu.kernels import epilogue
 from dlfusion.targets.cpu.kernels.conv_blocked import input_pads
 from dlfusion.targets.cpu.kernels.packing import Channels, dense_weights
 from dlfusion.targets.cpu.kernels.register_blocks import choose, row_cycles
-from dlfusion.targets.cpu.kernels.section import Section, initializer
+from dlfusion.targets.cpu.section import Section, initializer
 
 MAXIMUM_TAPS = 2048
 """As in planar_taps.hpp: input channels x kernel rows x kernel columns."""
@@ -64,7 +64,7 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         output_layout=Layout.BLOCKED,
         cycles=outputs[0] * outputs[2] * cycles,
         input_pads=(input_pads(conv, inputs[3], outputs[3]), *[Pads()] * operands),
-        constants=section.finish(),
+        constants=section,
     )
 
 

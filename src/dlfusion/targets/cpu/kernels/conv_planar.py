@@ -10,8 +10,8 @@ from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels import epilogue
 from dlfusion.targets.cpu.kernels.conv_first import MAXIMUM_TAPS, planar_shape
 from dlfusion.targets.cpu.kernels.packing import Channels, dense_weights
-from dlfusion.targets.cpu.kernels.planar_blocks import choose
-from dlfusion.targets.cpu.kernels.section import Section, round_up
+from dlfusion.targets.cpu.kernels.planar_blocks import PlanarTaps, choose
+from dlfusion.targets.cpu.section import Section, round_up
 
 MAXIMUM_CHANNELS = 64
 """With more on both sides, blocked tensors waste no lanes and read fewer cache lines."""
@@ -28,7 +28,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     taps = channels.group_inputs * conv.kernel[0] * conv.kernel[1]
     if taps > MAXIMUM_TAPS or conv.groups > 1 or min(inputs[1], outputs[1]) > MAXIMUM_CHANNELS:
         return ()
-    chosen = choose(outputs[1], outputs[3], 1, taps, isa)
+    chosen = choose(outputs[1], outputs[3], 1, PlanarTaps({1: taps}, conv.kernel[1]), isa)
     if chosen is None:
         return ()
     block, cycles = chosen
@@ -50,10 +50,10 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         shape=shape,
         input_layouts=(Layout.PLANAR,) * (1 + operands),
         output_layout=Layout.PLANAR,
-        cycles=outputs[0] * outputs[2] * (cycles + 2.0 * taps),
+        cycles=outputs[0] * outputs[2] * (cycles + 0.5 * taps),
         input_pads=(Pads(conv.pads[1], max(0, last - (inputs[3] - 1))), *[output_pads] * operands),
         output_pads=output_pads,
-        constants=section.finish(),
+        constants=section,
     )
     return (lowered,)
 

@@ -1,6 +1,7 @@
 """Transposed convolution as one plain convolution for each phase, in both layouts."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,19 @@ from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
-from dlfusion.targets.cpu.kernels import conv_blocked, conv_planar, epilogue, planar_blocks, register_blocks
+from dlfusion.targets.cpu.kernels import conv_blocked, epilogue, planar_blocks, register_blocks
 from dlfusion.targets.cpu.kernels.conv_blocked import MAXIMUM_KERNEL_ROWS
-from dlfusion.targets.cpu.kernels.conv_first import MAXIMUM_TAPS
 from dlfusion.targets.cpu.kernels.packing import Channels
-from dlfusion.targets.cpu.kernels.section import Section, initializer, round_up
+from dlfusion.targets.cpu.section import Section, initializer, round_up
+
+_ROWS = 2
+"""Output rows that conv_transpose_planar.hpp computes together."""
+
+_MAXIMUM_COLUMNS = 16
+"""Input columns of one output column that the planar kernel's code is written out for."""
+
+_MAXIMUM_PHASE_ROWS = 32
+"""As many rows of two phases are within MAXIMUM_MEETINGS of conv_transpose_planar.hpp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,15 @@ class Phase:
     def last(self) -> int:
         """The input met at the last position by the phase's first output."""
         return self.first + (len(self.positions) - 1) * self.dilation
+
+    @property
+    def inputs(self) -> range:
+        """The inputs met by the phase's first output."""
+        return range(self.first, self.first + len(self.positions) * self.dilation, self.dilation)
+
+    def position(self, met: int) -> int:
+        """The kernel position at which the phase's first output meets an input."""
+        return self.positions[self.inputs.index(met)]
 
 
 def phases(kernel: int, stride: int, dilation: int, pad: int) -> tuple[Phase, ...]:
@@ -148,7 +166,7 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
         cycles=outputs[0] * outputs[2] * cycles,
         input_pads=(_input_pads(found.columns, inputs[3], width), *[output_pads] * operands),
         output_pads=output_pads,
-        constants=section.finish(),
+        constants=section,
     )
 
 
@@ -177,68 +195,95 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
     inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
     stride = operator.strides[1]
     found = _phases(operator)
-    rows = found.most_rows
-    used = [phase for phase in found.columns if phase.positions]
-    first, last = min(phase.first for phase in used), max(phase.last for phase in used)
-    taps = inputs[1] * rows * (last - first + 1)
+    columns = _fed_phases(found.columns)
     width = math.ceil(outputs[3] / stride)
-    chosen = planar_blocks.choose(outputs[1], width, stride, taps, isa)
-    if operator.groups > 1 or taps > MAXIMUM_TAPS or chosen is None:
+    taps = _planar_taps(found.rows, columns, inputs[1])
+    chosen = planar_blocks.choose(outputs[1], width, _ROWS * stride, taps, isa)
+    small = len(columns) <= _MAXIMUM_COLUMNS and found.most_rows <= _MAXIMUM_PHASE_ROWS
+    if operator.groups > 1 or not small or chosen is None:
         return None
-    channels = Channels(inputs[1], outputs[1], 1, 1, 1)
     block, cycles = chosen
-    kernel = _as_convolution(weights, 1)
-    packed = [
-        conv_planar.pack(_phase_weights(kernel, phase, rows, found.columns, first, last), channels, block.channels)
-        for phase in found.rows
-    ]
     section = Section()
+    kernel = _as_convolution(weights, 1)
+    packed = [_pack_planar(kernel, phase, found, columns, block.channels) for phase in found.rows]
     weights_offset = section.append(np.concatenate(packed))
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
         return None
-    base = initializer(
-        kernel_rows=rows,
-        row_stride=operator.strides[0],
-        row_dilation=operator.dilations[0],
-        pad_top=operator.pads[0],
-        origin=-first,
-        columns=last - first + 1,
-        column_stride=1,
-        group_inputs=inputs[1],
-        group_outputs=outputs[1],
-        channels=inputs[1],
-        weights=weights_offset,
-        bias=bias_offset,
-        steps=code.steps,
-    )
+    first, last = min(columns), max(columns)
     computed = round_up(width, isa.lanes)
     output_pads = Pads(0, computed * stride - outputs[3])
     read = Pads(max(0, -first), max(0, computed - 1 + last - (inputs[3] - 1)))
     operands = len(layer.reads) - 1
-    parameters = f"{block.channels}, {block.vectors}, {block.rest}, {block.short}, {stride}, {code.type}"
+    fed = ", ".join(str(sum(1 << phase for phase in columns[column])) for column in range(first, last + 1))
+    parameters = f"{block.channels}, {block.vectors}, {block.rest}, {block.short}, {stride}, PhaseColumns<{fed}>"
     return Lowered(
         header="conv_transpose_planar.hpp",
-        function=f"conv_transpose_planar<{parameters}>",
+        function=f"conv_transpose_planar<{parameters}, {code.type}>",
         shape_type="TransposedPlanarShape",
-        shape=initializer(base=base, kernel=operator.kernel[0], phase_weights=packed[0].size),
+        shape=initializer(
+            kernel=operator.kernel[0],
+            stored_rows=found.most_rows,
+            row_stride=operator.strides[0],
+            row_dilation=operator.dilations[0],
+            pad_top=operator.pads[0],
+            origin=-first,
+            phase_weights=packed[0].size,
+            weights=weights_offset,
+            bias=bias_offset,
+            steps=code.steps,
+        ),
         input_layouts=(Layout.PLANAR,) * (1 + operands),
         output_layout=Layout.PLANAR,
-        cycles=outputs[0] * outputs[2] * (cycles * found.mean_rows / max(rows, 1) + 2.0 * taps),
+        cycles=outputs[0] * outputs[2] / _ROWS * cycles,
         input_pads=(read, *[output_pads] * operands),
         output_pads=output_pads,
-        constants=section.finish(),
+        constants=section,
     )
 
 
-def _phase_weights(
-    kernel: Array, row_phase: Phase, rows: int, column_phases: tuple[Phase, ...], first: int, last: int
+def _fed_phases(column_phases: tuple[Phase, ...]) -> dict[int, tuple[int, ...]]:
+    """The phases that each input column feeds; columns count from the one at which the phases' output column 0 lies."""
+    used = [phase for phase in column_phases if phase.positions]
+    columns = range(min(phase.first for phase in used), max(phase.last for phase in used) + 1)
+    return {
+        column: tuple(index for index, phase in enumerate(column_phases) if column in phase.inputs)
+        for column in columns
+    }
+
+
+def _planar_taps(
+    row_phases: tuple[Phase, ...], columns: dict[int, tuple[int, ...]], channels: int
+) -> planar_blocks.PlanarTaps:
+    """The input elements that two output rows read, on average, by how many of their phases each is added to."""
+    counts: dict[int, float] = {}
+    for first, phase in enumerate(row_phases):
+        wrapped = first + 1 == len(row_phases)  # then the next output row starts again from one input row further down
+        below = row_phases[(first + 1) % len(row_phases)]
+        rows = Counter([*phase.inputs, *(row + wrapped for row in below.inputs)])
+        for met in rows.values():
+            for fed in columns.values():
+                counts[met * len(fed)] = counts.get(met * len(fed), 0.0) + channels / len(row_phases)
+    return planar_blocks.PlanarTaps(counts, len(columns))
+
+
+def _pack_planar(
+    kernel: Array, row_phase: Phase, found: _Phases, columns: dict[int, tuple[int, ...]], count: int
 ) -> Array:
-    """O x C x rows x input columns [first, last] x column phases: the weight between each input and output, or zero."""
-    result = np.zeros((*kernel.shape[:2], rows, last - first + 1, len(column_phases)), np.float32)
-    for index, phase in enumerate(column_phases):
-        for number, position in enumerate(phase.positions):
-            column = phase.first + number * phase.dilation - first
-            result[:, :, : len(row_phase.positions), column, index] = kernel[:, :, list(row_phase.positions), position]
-    return result
+    """One row phase: [group of `count` outputs][kernel row][input channel][input column][output][phase that it feeds].
+
+    `kernel` is O x C x KH x KW. Every row phase gets as many kernel rows as the largest one, the rest zero.
+    """
+    rows = np.zeros((*kernel.shape[:2], found.most_rows, kernel.shape[3]), np.float32)
+    rows[:, :, : len(row_phase.positions)] = kernel[:, :, list(row_phase.positions)]
+    ordered = rows.transpose(2, 1, 0, 3)  # kernel row, input channel, output, kernel column
+    met = [[found.columns[phase].position(column) for phase in fed] for column, fed in columns.items()]
+    return np.concatenate(
+        [
+            np.concatenate(
+                [ordered[:, :, first : first + count, places].reshape(*ordered.shape[:2], -1) for places in met], axis=2
+            ).reshape(-1)
+            for first in range(0, kernel.shape[0], count)
+        ]
+    )

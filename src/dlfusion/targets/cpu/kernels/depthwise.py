@@ -9,16 +9,21 @@ from dlfusion.ops.conv import Conv
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.row_kernel import RowKernel, lower, vector_count
-from dlfusion.targets.cpu.kernels.section import Section
+from dlfusion.targets.cpu.section import Section
 
 _KERNEL_ROWS = 32
 """The tallest kernel: `DEPTHWISE_KERNEL_ROWS` of depthwise.hpp."""
 
 _LARGEST_BLOCK = 7
-"""Outputs of one row in one block: two rows of 7 sums and 9 weights leave AVX-512 registers for inputs."""
+"""Outputs of one row in one block: the sums of two rows (with AVX2, one) and the weights of as many kernel rows fit the
+registers."""
 
-_TAP_CYCLES = {True: 0.6, False: 0.75}
-"""For one multiply-add of a vector, by the 3x3 kernel and by the general one; measured on Sapphire Rapids."""
+_SQUARES = ((3, 3), (5, 5))
+_STRIDES = ((1, 1), (2, 2))
+"""Kernels and strides that `depthwise_square` is instantiated for."""
+
+_TAP_CYCLES = {True: 0.5, False: 0.75}
+"""For one multiply-add of a vector, by the kernel for squares and by the general one; measured on Sapphire Rapids."""
 
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
@@ -40,13 +45,13 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     bias_offset = section.append_channels(bias, isa.lanes)
     top, left, _, _ = operator.pads
     reach = (shape[3] - 1) * operator.strides[1] + (operator.kernel[1] - 1) * operator.dilations[1] - left
-    is_3x3 = operator.kernel == (3, 3) and operator.dilations == (1, 1) and operator.strides in ((1, 1), (2, 2))
+    square = operator.kernel in _SQUARES and operator.strides in _STRIDES and operator.dilations == (1, 1)
     block = block_width(shape[3])
     kernel = RowKernel(
         header="depthwise.hpp",
-        name="depthwise3x3" if is_3x3 else "depthwise",
+        name="depthwise_square" if square else "depthwise",
         shape_type="DepthwiseShape",
-        arguments=(block, operator.strides[0]) if is_3x3 else (block,),
+        arguments=(block, operator.kernel[0], operator.strides[0]) if square else (block,),
         fields={
             "kernel_height": operator.kernel[0],
             "kernel_width": operator.kernel[1],
@@ -62,7 +67,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         input_layouts=(Layout.BLOCKED,),
         input_pads=(Pads(left, max(0, reach - (source[3] - 1))),),
         output_layout=Layout.BLOCKED,
-        cycles=vector_count(shape, Layout.BLOCKED, isa) * (1.5 + taps * _TAP_CYCLES[is_3x3] * _waste(shape[3], block)),
+        cycles=vector_count(shape, Layout.BLOCKED, isa) * (1.5 + taps * _TAP_CYCLES[square] * _waste(shape[3], block)),
         section=section,
     )
     return lower(kernel, layer, network, isa)

@@ -18,7 +18,7 @@ from dlfusion.ops.mul import Mul
 from dlfusion.ops.p_relu import PRelu
 from dlfusion.ops.sigmoid import Sigmoid
 from dlfusion.ops.tanh import Tanh
-from dlfusion.targets.cpu.kernels.section import Section, initializer
+from dlfusion.targets.cpu.section import Section, initializer
 
 MAXIMUM_STEPS = 12
 """How many operations one epilogue holds: `EPILOGUE_STEPS` in `epilogue.hpp`."""

@@ -10,7 +10,7 @@ from dlfusion.ops.max_pool import MaxPool
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
-from dlfusion.targets.cpu.kernels.section import Section
+from dlfusion.targets.cpu.section import Section
 
 _KERNEL_ROWS = 32
 """The tallest window: `POOL_KERNEL_ROWS` of pool.hpp."""

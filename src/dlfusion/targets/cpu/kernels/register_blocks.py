@@ -1,10 +1,11 @@
 """The register block of a convolution: how many output vectors x pixels its innermost loop sums at once."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfusion.targets.cpu.isa import Isa
+from dlfusion.targets.cpu.precision import Precision
 
 MULTIPLY_ADDS_PER_CYCLE = 2.0
 LOADS_PER_CYCLE = 2.0
@@ -41,46 +42,55 @@ class RegisterBlock:
         return [self.pixels] * full + [self.pixels - 1] * (count - full)
 
 
-_MOST_PIXELS = {
+_MOST_PIXELS: Mapping[int, Mapping[int, int]] = {
     16: {1: 28, 2: 14, 3: 9, 4: 7, 5: 5, 6: 4, 8: 3},
     8: {1: 12, 2: 6, 3: 4, 4: 2, 5: 2, 6: 1},
 }
 """For each number of lanes: output vectors -> the widest block that compilers keep in 32 or 16 registers (measured)."""
 
 
-def step_cycles(units: int, pixels: int, isa: Isa) -> float:
+def widest_blocks(isa: Isa) -> Mapping[int, int]:
+    """For each number of output vectors, the most pixels of a block that fits the registers."""
+    return _MOST_PIXELS[isa.lanes]
+
+
+def step_cycles(units: int, pixels: int, isa: Isa, precision: Precision = Precision.FP32) -> float:
     """Cycles of one lane step: `units` loads of weights, `pixels` broadcasts, and units x pixels multiply-adds.
 
     The bound is the slowest of arithmetic, loads, latency, instruction issue and weights from the second-level cache,
     on cores with two vector multiply-adds and two loads per cycle (all since Haswell; a core with half of both scales
-    every layer alike). Measured times are within five percent of it.
+    every layer alike). Measured times are within five percent of it. Two units of bfloat16 take one load and one shift,
+    an odd one a load and two instructions; they run on the ports of the multiply-adds.
     """
     products = units * pixels
+    loads, widening = (units, 0) if precision is Precision.FP32 else (units - units // 2, units // 2 + units % 2 * 2)
     return max(
-        products / MULTIPLY_ADDS_PER_CYCLE,
-        (units + pixels) / LOADS_PER_CYCLE,
+        (products + widening) / MULTIPLY_ADDS_PER_CYCLE,
+        (loads + pixels) / LOADS_PER_CYCLE,
         MULTIPLY_ADD_LATENCY,
-        (products + units + pixels + 3) / INSTRUCTIONS_PER_CYCLE,
-        units * isa.lanes * 4 / WEIGHT_BYTES_PER_CYCLE,
+        (products + widening + loads + pixels + 3) / INSTRUCTIONS_PER_CYCLE,
+        units * isa.lanes * precision.weight_bytes / WEIGHT_BYTES_PER_CYCLE,
     )
 
 
-def choose(output_units: int, height: int, width: int, steps: int, isa: Isa) -> RegisterBlock:
+def choose(
+    output_units: int, height: int, width: int, steps: int, isa: Isa, precision: Precision = Precision.FP32
+) -> RegisterBlock:
     """The fastest block for `output_units` vectors of output channels and `height` rows of `width` columns.
 
     `steps` is the number of lane steps that each output sums: input channels x kernel taps.
     """
     best: tuple[float, int, RegisterBlock] | None = None
-    for units, most in _MOST_PIXELS[isa.lanes].items():
+    for units, most in widest_blocks(isa).items():
         if units > output_units:
             continue
         segments = math.ceil(width / most)
         pixels = math.ceil(width / segments)
         short = int(pixels * math.ceil(width / pixels) != width)
         block = RegisterBlock(units, pixels, output_units % units, short)
-        cost = _row_cost(block, output_units, width, steps, isa)
+        cost = row_cycles(block, [steps] * math.ceil(output_units / units), width, isa, precision)
         reused = height * segments > 1
-        if reused and steps * units * isa.lanes * 4 > GROUP_WEIGHT_BYTES:
+        if reused and steps * units * isa.lanes * precision.weight_bytes > GROUP_WEIGHT_BYTES:
             cost *= CROWDED_FACTOR
         # Between equals, fewer units: their weights need less bandwidth.
         if best is None or (cost, units) < best[:2]:
@@ -90,23 +100,17 @@ def choose(output_units: int, height: int, width: int, steps: int, isa: Isa) -> 
     return best[2]
 
 
-def segment_cycles(steps: float, units: int, pixels: int, isa: Isa) -> float:
+def segment_cycles(steps: float, units: int, pixels: int, isa: Isa, precision: Precision = Precision.FP32) -> float:
     """Cycles of one register block: its lane steps, then epilogue and stores, and the call."""
-    return steps * step_cycles(units, pixels, isa) + 1.5 * units * pixels + 25.0
+    return steps * step_cycles(units, pixels, isa, precision) + 1.5 * units * pixels + 25.0
 
 
-def row_cycles(block: RegisterBlock, steps: Sequence[float], width: int, isa: Isa) -> float:
+def row_cycles(
+    block: RegisterBlock, steps: Sequence[float], width: int, isa: Isa, precision: Precision = Precision.FP32
+) -> float:
     """Cycles of one output row of all channels; `steps` gives the lane steps for each group of output units."""
     cycles = 0.0
     for group, count in enumerate(steps):
         units = block.rest if block.rest and group == len(steps) - 1 else block.units
-        cycles += sum(segment_cycles(count, units, pixels, isa) for pixels in block.segments(width))
+        cycles += sum(segment_cycles(count, units, pixels, isa, precision) for pixels in block.segments(width))
     return cycles
-
-
-def _row_cost(block: RegisterBlock, output_units: int, width: int, steps: int, isa: Isa) -> float:
-    return sum(
-        segment_cycles(steps, units, pixels, isa)
-        for _, units in block.groups(output_units)
-        for pixels in block.segments(width)
-    )

@@ -9,7 +9,7 @@ from dlfusion.ops.resize import Resize, ResizeMode, Taps
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
-from dlfusion.targets.cpu.kernels.section import Section
+from dlfusion.targets.cpu.section import Section
 
 _VECTOR_CYCLES = {ResizeMode.NEAREST: 4.5, ResizeMode.LINEAR: 7.5}
 _ELEMENT_CYCLES = {ResizeMode.NEAREST: 1.9, ResizeMode.LINEAR: 4.5}

@@ -9,7 +9,7 @@ from dlfusion.ops.operator import Shape
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.epilogue import build
-from dlfusion.targets.cpu.kernels.section import Section, initializer
+from dlfusion.targets.cpu.section import Section, initializer
 
 LAYOUT_TYPES = {Layout.BLOCKED: "Blocked", Layout.PLANAR: "Planar"}
 """The C++ tag type of each layout."""
@@ -61,7 +61,7 @@ def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[
             cycles=kernel.cycles + vector_count(shape, kernel.output_layout, isa) * EPILOGUE_CYCLES * operations,
             input_pads=(*kernel.input_pads, *operand_pads),
             output_pads=tail,
-            constants=kernel.section.finish(),
+            constants=kernel.section,
         ),
     )
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from dlfusion.bench import onnx_runtime
+from dlfusion.bench.engines import onnx_runtime
 from dlfusion.errors import DlfusionError, InputError
 from dlfusion.runtime.program import ArrayPort
 from tests.support.onnx_models import make_model
@@ -31,8 +31,8 @@ def test_a_broken_model_is_refused_by_name(tmp_path: Path) -> None:
 def test_without_the_package_the_message_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnx_runtime, "is_installed", lambda: False)
+    monkeypatch.setattr(onnx_runtime.OnnxRuntime, "packages", ("no_such_package",))
     with pytest.raises(InputError, match="pip install"):
         onnx_runtime.session(tmp_path / "any.onnx", 1)
-    with pytest.raises(InputError, match="pip install"):
-        onnx_runtime.version()
+    with pytest.raises(InputError, match="ONNX Runtime needs no_such_package"):
+        onnx_runtime.OnnxRuntime.version()

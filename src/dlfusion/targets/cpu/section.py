@@ -17,19 +17,25 @@ Fill = Callable[[NDArray[np.float32]], None]
 class Section:
     """Collects float arrays, each 64-byte aligned, and tells where each lies.
 
-    The finished array becomes `Lowered.constants`; the offsets go into the kernel's shape structure.
+    It becomes `Lowered.constants`; the offsets go into the kernel's shape structure. Nothing is copied or computed
+    before `write`: of the ways that a layer can be run, only those that a plan uses are ever packed.
     """
 
     def __init__(self) -> None:
         self._fills: list[tuple[int, int, Fill]] = []
         self._size = 0
 
+    @property
+    def size(self) -> int:
+        """Floats of all arrays, with what lies between them."""
+        return self._size
+
     def append(self, array: NDArray[np.float32]) -> int:
         """Adds `array` in its own order and returns its offset in floats from the section's start."""
         return self.append_later(array.size, lambda place: np.copyto(place, array.reshape(-1)))
 
     def append_later(self, size: int, fill: Fill) -> int:
-        """Adds `size` floats that `fill` writes when the section is finished: large weights are then copied once."""
+        """Adds `size` floats that `fill` writes when the section is written: large weights are then copied once."""
         offset = self._size
         self._fills.append((offset, size, fill))
         self._size += round_up(size, ALIGNMENT)
@@ -42,11 +48,16 @@ class Section:
         padded[: channels.size] = channels
         return self.append(padded)
 
-    def finish(self) -> NDArray[np.float32]:
-        """All arrays, one after the other, with zeros between them."""
-        result = np.zeros(self._size, np.float32)
+    def write(self, place: NDArray[np.float32]) -> None:
+        """All arrays, one after the other, with zeros between them, into `size` floats."""
+        place[...] = 0.0
         for offset, size, fill in self._fills:
-            fill(result[offset : offset + size])
+            fill(place[offset : offset + size])
+
+    def finish(self) -> NDArray[np.float32]:
+        """A new array of what `write` writes."""
+        result = np.empty(self._size, np.float32)
+        self.write(result)
         return result
 
 

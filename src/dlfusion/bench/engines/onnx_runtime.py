@@ -1,11 +1,11 @@
-"""ONNX Runtime as the engine to compare with."""
+"""ONNX Runtime: a peer, and the reference that all outputs are compared with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module, metadata, util
 from pathlib import Path
 from typing import Protocol
 
-from dlfusion.errors import DlfusionError, InputError
+from dlfusion.bench.engines.adapter import Adapter, Session, Task, shaped
+from dlfusion.errors import DlfusionError
 from dlfusion.graph.graph import Array
 
 
@@ -18,29 +18,24 @@ class NamedPort(Protocol):
         ...
 
 
-def is_installed() -> bool:
-    """True if the onnxruntime package is there."""
-    return util.find_spec("onnxruntime") is not None
+class OnnxRuntime(Adapter):
+    """All graph optimizations, which are its default; threads spin for a moment after a run, as they do by default."""
 
+    name = "onnxruntime"
+    title = "ONNX Runtime"
+    distribution = "onnxruntime"
+    packages = ("onnxruntime",)
+    install = "pip install 'dlfusion[bench]'"
 
-def version() -> str:
-    """Its version, for records.
+    @classmethod
+    def settings(cls, task: Task) -> dict[str, str]:
+        return {"intra_op_num_threads": str(task.cores), "inter_op_num_threads": "1"}
 
-    Raises:
-        InputError: the onnxruntime package is not installed.
-    """
-    _require()
-    return metadata.version("onnxruntime")
-
-
-def preload() -> None:
-    """Load its code, so that a measurement that follows sees only what a model needs.
-
-    Raises:
-        InputError: the onnxruntime package is not installed.
-    """
-    _require()
-    import_module("onnxruntime")
+    @classmethod
+    def load(cls, task: Task, inputs: Sequence[Array]) -> Session:
+        run = session(task.file, task.cores)
+        feeds = {port.name: array for port, array in zip(task.inputs, inputs, strict=True)}
+        return Session(lambda: run(feeds), lambda results: shaped(results, task.outputs))
 
 
 def session(model: Path, cores: int) -> Callable[[Mapping[str, Array]], tuple[Array, ...]]:
@@ -50,7 +45,7 @@ def session(model: Path, cores: int) -> Callable[[Mapping[str, Array]], tuple[Ar
         InputError: the onnxruntime package is not installed.
         DlfusionError: ONNX Runtime refuses the model.
     """
-    _require()
+    OnnxRuntime.require()
     import onnxruntime
 
     choices = onnxruntime.SessionOptions()
@@ -78,8 +73,3 @@ def outputs(model: Path, ports: Sequence[NamedPort], inputs: Sequence[Array], co
     """
     feeds = {port.name: array for port, array in zip(ports, inputs, strict=True)}
     return session(model, cores)(feeds)
-
-
-def _require() -> None:
-    if not is_installed():
-        raise InputError("comparing with ONNX Runtime needs its package; install it: pip install 'dlfusion[bench]'")
