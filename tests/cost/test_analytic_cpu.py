@@ -53,6 +53,17 @@ def test_a_layer_in_cache_worked_out_by_hand(network: Network) -> None:
     assert seconds(network, Block(0, 0, 1, step_rows=64)) == pytest.approx(expected)
 
 
+def test_small_maps_are_still_in_the_caches_of_the_cores(network: Network) -> None:
+    """Half of the second-level caches, inputs and outputs together, is the limit."""
+    features = network.layers[0].features
+    maps = features.input_bytes + features.output_bytes
+    below, enough = (terms(network, Block(0, 0, 1), replace(MACHINE, l2_bytes=2 * maps - by)) for by in (2, 0))
+    assert below[MAPS] == pytest.approx(maps / 1e11)
+    assert enough[MAPS] == pytest.approx(maps / 4e11)
+    halves = terms(network, Block(0, 0, 2, Partition.CHANNELS), replace(MACHINE, l2_bytes=maps))
+    assert halves[MAPS] == pytest.approx(maps / 8e11 + features.input_bytes / 2e11)
+
+
 def test_the_parts_of_a_layer_on_two_cores_worked_out_by_hand(network: Network) -> None:
     features = network.layers[0].features
     row = features.input_bytes / 64

@@ -16,7 +16,7 @@ from tests.targets.cpu.kernel_harness import Array, Case, Step, check, compile_l
 from tests.targets.cpu.test_conv_blocked import convolution
 
 FIVE = (5, 5)
-ERRORS = {(3, 2): 3e-6, (3, 4): 3e-5, (3, 6): 4e-5, (5, 2): 3e-5, (5, 4): 4e-5}
+ERRORS = {(3, 2): 3e-6, (3, 4): 1e-5, (3, 6): 4e-5, (5, 2): 1e-5, (5, 4): 4e-5}
 """For each kernel and output tile, the largest error against float64 as a share of the output's scale, with 512 input
 channels of normally distributed numbers: what `docs/kernels.md` states."""
 

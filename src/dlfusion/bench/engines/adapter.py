@@ -30,7 +30,7 @@ class CannotRunError(DlfusionError):
 class Task:
     """A model to run: its ONNX file, its inputs and outputs in order, the threads, the precision.
 
-    Paths are absolute. `file` is what the engine loads: the ONNX file itself, or what the adapter's `convert` made of it.
+    Paths are absolute. `file` is what the engine loads: the ONNX file, or what the adapter's `convert` made of it.
     """
 
     model: Path

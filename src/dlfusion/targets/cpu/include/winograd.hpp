@@ -27,7 +27,7 @@ struct WinogradShape {
 };
 
 // The points that come in pairs, positive and negative, of transforms with 1, 2 and 3 pairs: multiples of 1/8 with which
-// rounding errors are smallest (found by trying). For two pairs they are half of those of 1 and 2.
+// rounding errors are smallest (found by trying).
 constexpr float WINOGRAD_POINTS[3][3] = {{1.0f}, {0.625f, 1.5f}, {1.0f, 2.0f, 0.5f}};
 
 // The coefficients of the product of (y - p^2) over the points p of all PAIRS pairs but WITHOUT (-1: of all).
