@@ -32,6 +32,8 @@ class Faithful(OnnxRuntime):
     @classmethod
     def convert(cls, task: Task, folder: Path) -> Path:
         print("converted")  # noqa: T201 - engines print
+        if not task.model.is_absolute():
+            raise CannotRunError("converters run in a folder of their own")
         copy = folder / "copy.onnx"
         copy.write_bytes(task.model.read_bytes())
         return copy

@@ -22,11 +22,14 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
-def test_engines_that_cannot_run_are_shown_with_the_reason_and_left_out_of_the_best(model: Path) -> None:
+def test_engines_that_cannot_run_are_shown_with_the_reason_and_left_out_of_the_best(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
     peers = (OnnxRuntime, Faithful, Wrong, Refusing, Crashing)
     chosen = Options(("baseline", "all-cores"), seconds=0.05, peers=peers)
     stages: list[str] = []
-    record = compare([model], chosen, lambda stage, done, total: stages.append(stage))
+    record = compare([Path(model.name)], chosen, lambda stage, done, total: stages.append(stage))
     assert stages[0] == "tiny: convert"
     assert stages[-1] == "tiny, 1 core: time in turns"
     (comparison,) = record.comparisons
@@ -55,7 +58,9 @@ def test_engines_that_cannot_run_are_shown_with_the_reason_and_left_out_of_the_b
 def test_our_own_program_must_be_right(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparing, "TOLERANCES", {"fp32": -1.0})
     chosen = Options(("baseline",), seconds=0.05, peers=(), memory=False)
-    with pytest.raises(VerificationError, match=r"tiny\.onnx compiled with strategy baseline, on 1 cores: its outputs differ"):
+    with pytest.raises(
+        VerificationError, match=r"tiny\.onnx compiled with strategy baseline, on 1 cores: its outputs differ"
+    ):
         compare([model], chosen)
 
 

@@ -24,6 +24,7 @@ from dlfusion.machine.host import host, usable_cpus
 from dlfusion.report.record import Comparison, Engine, Record
 from dlfusion.runtime.check import compare as difference
 from dlfusion.runtime.program import ArrayPort
+from dlfusion.targets.cpu.measuring import CpuTarget
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -180,17 +181,19 @@ def _compile_all(
     entrants: list[_Entrant] = []
     same_plan: dict[str, str] = {}
     first_with: dict[tuple[Any, ...], str] = {}
-    options: dict[str, Any] = {"precision": BF16} if chosen.precision == BF16 else {}
+    target = CpuTarget(chosen.isa, precision=chosen.precision)
     for index, strategy in enumerate(chosen.strategies):
         stages.at("compile", index, len(chosen.strategies))
-        plan = driver.plan(network, strategy=strategy, cores=cores, exact=chosen.exact)
+        plan = driver.plan(network, target, strategy, cores=cores, exact=chosen.exact)
         blocks = tuple(replace(block, reason="") for block in plan.blocks)
         if blocks in first_with:
             same_plan[strategy] = first_with[blocks]
             continue
         first_with[blocks] = strategy
         folder = scratch / f"{cores}-{index}"
-        with driver.compile(network, plan=plan, isa=chosen.isa, folder=folder, **options) as compiled:
+        with driver.compile(
+            network, plan=plan, isa=chosen.isa, exact=chosen.exact, precision=chosen.precision, folder=folder
+        ) as compiled:
             description = compiled.executable.description
             settings = {key: str(description[key]) for key in ("isa", "compiler") if key in description}
             engine = Engine(
