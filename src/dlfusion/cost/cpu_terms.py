@@ -20,11 +20,12 @@ from dlfusion.plans.work import Work, work
 ASSUMPTIONS = (
     "A core reaches one rate of operations on all layers that sum over channels.",
     "On all others it reaches a quarter of that: each number that is read is used in few operations.",
+    "A quarter of the third-level cache is ours, at most 16 MiB: others share it, and it slows down before it is full.",
     "Bytes come from the third-level cache if the block's inputs, outputs and weights fit into it, else from memory.",
     "Inputs and outputs that fit half of the second-level caches move at four times the rate of the third-level cache.",
     "What a second core reads of the same weights comes from the third-level cache if they fit into it.",
     "Weights larger than half of the second-level cache are fetched again in every step.",
-    "Line buffers larger than the second-level cache are written to the third-level cache and read back.",
+    "Line buffers beyond the second-level cache are written to the third-level cache, or to memory, and read back.",
     "Half of the shorter of arithmetic and transfers goes on beside the longer.",
     "A rate that the machine does not state is that of a desktop core: 100 GFLOP/s, 80 GB/s from L3, 25 GB/s memory.",
     "A cache that the machine does not state has 1 MiB per core (L2) or 16 MiB (L3).",
@@ -35,6 +36,8 @@ ASSUMPTIONS = (
 
 OVERLAP = 0.5
 OWN_CACHE_FACTOR = 4.0
+L3_SHARE = 0.25
+LARGEST_L3_BYTES = 16 << 20
 OTHER_RATE_SHARE = 0.25
 LAUNCH_SECONDS = 1e-6
 TEAM_SECONDS = 0.8e-6
@@ -44,7 +47,7 @@ CALL_SECONDS = 0.2e-6
 
 @dataclass(frozen=True, slots=True)
 class CpuRates:
-    """The machine's numbers with the assumed ones filled in."""
+    """The machine's numbers with the assumed ones filled in; `l3_bytes` is the share that is ours."""
 
     operations_per_second: float
     l3_bytes_per_second: float
@@ -60,7 +63,7 @@ class CpuRates:
             machine.l3_bytes_per_second or 80e9,
             machine.memory_bytes_per_second or 25e9,
             machine.l2_bytes or DEFAULT_L2_BYTES,
-            machine.l3_bytes or 16 << 20,
+            min(int((machine.l3_bytes or 16 << 20) * L3_SHARE), LARGEST_L3_BYTES),
         )
 
 
@@ -137,6 +140,8 @@ def _transfer_parts(
         WEIGHTS: weights / first_rate,
         WEIGHTS_AGAIN: max(0.0, float(done.weight_bytes.sum()) - weights) / again_rate,
     }
-    if cut.block.first < cut.block.last and arena_bytes(network, cut) > rates.l2_bytes:
-        parts[LINE_BUFFERS] = 2 * int(done.inner_bytes.sum()) / team_rate
+    rings = arena_bytes(network, cut) if cut.block.first < cut.block.last else 0
+    if rings > rates.l2_bytes:
+        ring_rate = team_rate if rings * cut.block.cores <= rates.l3_bytes else memory_rate
+        parts[LINE_BUFFERS] = 2 * int(done.inner_bytes.sum()) / ring_rate
     return parts

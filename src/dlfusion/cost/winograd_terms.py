@@ -17,6 +17,13 @@ OUTPUT_OPERATIONS = {(4, 2): 4, (6, 4): 10, (8, 6): 22, (6, 2): 8, (8, 4): 16}
 """Of one transform of s sums to m outputs, by s and m."""
 
 
+TILES_PER_WEIGHT = 6.0
+"""Fetching one weight for the products takes as long as the products of so many tiles (measured on Sapphire Rapids)."""
+
+MOST_TILES = 28
+"""Tiles that share a weight that was fetched; more of them change little."""
+
+
 def operations_per_element(layer: Layer, algorithm: Algorithm) -> tuple[float, float]:
     """Operations that transforming takes per element of the tiles of inputs, and of the tiles of sums.
 
@@ -37,7 +44,7 @@ def winograd_seconds(
     """One core's seconds of the whole layer, and of these the transforms of its inputs.
 
     `product_rate` is the operations per second of products, and of the epilogue as in the direct method; `other_rate`
-    that of transforms.
+    that of transforms. Products of few tiles take longer, because each weight is used few times.
     """
     work = winograd_work(network, layer, algorithm)
     of_input, of_output = operations_per_element(layer, algorithm)
@@ -45,4 +52,5 @@ def winograd_seconds(
     direct = layer.anchor.operator.operations(network.graph.activation_shapes(layer.anchor), shapes)
     inputs = work.transformed_inputs * of_input / other_rate
     outputs = work.transformed_outputs * of_output / other_rate
-    return (work.products + layer.features.operations - direct) / product_rate + inputs + outputs, inputs
+    products = work.products * (1 + TILES_PER_WEIGHT / min(work.tiles, MOST_TILES))
+    return (products + layer.features.operations - direct) / product_rate + inputs + outputs, inputs

@@ -38,11 +38,12 @@ _FEWEST_CHANNELS = 16
 class WinogradWork:
     """What the tiles of one layer add up to, for one run of the whole layer.
 
-    `products` counts multiply-accumulates as two operations. `transformed_inputs` and `transformed_outputs` count the
-    elements of all tiles before and after the products, all channels included. `weight_factor` is how many times the
-    kernels grow when they are transformed.
+    `tiles` is their number over one channel. `products` counts multiply-accumulates as two operations.
+    `transformed_inputs` and `transformed_outputs` count the elements of all tiles before and after the products, all
+    channels included. `weight_factor` is how many times the kernels grow when they are transformed.
     """
 
+    tiles: int
     products: int
     transformed_inputs: int
     transformed_outputs: int
@@ -74,6 +75,7 @@ def winograd_work(network: Network, layer: Layer, algorithm: Algorithm) -> Winog
     tiles = batch * ceil(height / m) * ceil(width / m)
     elements = tiles * side * side
     return WinogradWork(
+        tiles=tiles,
         products=2 * elements * inputs * outputs,
         transformed_inputs=elements * inputs,
         transformed_outputs=elements * outputs,

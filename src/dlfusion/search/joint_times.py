@@ -252,12 +252,13 @@ class Pace:
         again_rate = np.where(cut.all_weight_bytes <= rates.l3_bytes, team_rate, memory_rate)
         fetched = cut.weight_bytes * np.where(cut.weight_bytes > machine.weight_buffer_bytes, cut.passes, 1.0)
         again = np.maximum(fetched * cut.cores - cut.all_weight_bytes, 0.0)
+        ring_rate = np.where(cut.ring_bytes * cut.cores <= rates.l3_bytes, team_rate, memory_rate)
         spilled = np.where((cut.ring_bytes > rates.l2_bytes) & (cut.layers > 1), 2 * cut.inner_bytes * cut.cores, 0.0)
         transfers = (
             (moved / maps_rate + (inputs - read_once) / team_rate) * self._factor(parts.MAPS)
             + cut.all_weight_bytes / first_rate * self._factor(parts.WEIGHTS)
             + again / again_rate * self._factor(parts.WEIGHTS_AGAIN)
-            + spilled / team_rate * self._factor(parts.LINE_BUFFERS)
+            + spilled / ring_rate * self._factor(parts.LINE_BUFFERS)
         )
         arithmetic = calls + cut.arithmetic
         return starts + arithmetic + transfers - self._hidden(arithmetic, transfers)
