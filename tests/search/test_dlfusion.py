@@ -298,7 +298,7 @@ class Counting:
 @pytest.mark.parametrize("machine", [mlu100(), cpu(8)], ids=["mlu100", "cpu"])
 def test_the_budget_of_evaluations_is_kept(machine: Machine) -> None:
     """Fused blocks count here; layers alone are asked about once more to compare with plans of them."""
-    made = problem(describe(resnet_50().build()), machine)
+    made = problem(describe(mobilenet_v2().build()), machine)
     counting = Counting(made.cost)
     planned("dlfusion", replace(made, cost=counting))
     fused = [cut for cut in counting.asked if cut.block.first < cut.block.last]

@@ -6,7 +6,7 @@ NaN, so that reading or writing past a buffer, and reading what nobody wrote, ar
 
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.graph.graph import Array, Graph
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.ops.conv import Conv
-from dlfusion.plans.plan import Block, Plan
+from dlfusion.plans.plan import Block, Partition, Plan
 from dlfusion.runtime.check import compare
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.reference import evaluate
@@ -43,7 +44,7 @@ pytestmark = [
 
 
 class Spread:
-    """Places every tensor and every line buffer of a program at a place of its own, with a gap after each."""
+    """Places every tensor, every line buffer and every kernel's scratch memory apart, with a gap after each."""
 
     def __init__(self) -> None:
         self.tensor_gaps: list[int] = []
@@ -51,7 +52,7 @@ class Spread:
         self.scratch_end = 0
 
     def generate(self, network: Network, plan: Plan, isa: Isa) -> Program:
-        ring = placement._Placer._ring
+        place_block = placement._Placer._place_block
 
         def offsets(intervals: Iterable[Interval], alignment: int) -> tuple[dict[str, int], int]:
             found, end = {}, 0
@@ -62,21 +63,35 @@ class Spread:
                 end += GAP
             return found, end
 
-        def apart(placer: placement._Placer, value: str, capacity: int, offset: int) -> placement.Home:
-            home = replace(ring(placer, value, capacity, offset), offset=self.scratch_end)
-            self.scratch_end += capacity * home.geometry.row_stride
-            self.scratch_gaps.append(self.scratch_end)
-            self.scratch_end += GAP
-            return home
+        def rings(
+            placer: placement._Placer, values: Sequence[str], heights: Mapping[str, int], lifetimes: object
+        ) -> tuple[dict[str, int], int]:
+            del lifetimes
+            found = {}
+            for value in values:
+                found[value] = self.scratch_end
+                self._leave_gap(self.scratch_end + heights[value] * placer._row_geometry(value).row_stride)
+            return found, self.scratch_end
+
+        def block(placer: placement._Placer, index: int, cut: Block) -> placement.PlacedBlock:
+            placed = place_block(placer, index, cut)
+            self._leave_gap(placed.scratch_floats)
+            return placed
 
         def place(staged: Staged, isa: Isa) -> placement.Placement:
             return replace(placement.place(staged, isa), scratch_floats=self.scratch_end)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(placement, "assign_offsets", offsets)
-            patch.setattr(placement._Placer, "_ring", apart)
+            patch.setattr(placement._Placer, "_place_rings", rings)
+            patch.setattr(placement._Placer, "_place_block", block)
             patch.setattr(target, "place", place)
             return target.generate(network, plan, isa)
+
+    def _leave_gap(self, end: int) -> None:
+        """A buffer in the scratch memory ends here."""
+        self.scratch_gaps.append(end)
+        self.scratch_end = end + GAP
 
     def header(self, cores: int) -> str:
         """gaps.hpp: where gaps begin, in floats."""
@@ -158,6 +173,25 @@ def two_convolutions() -> tuple[Graph, Plan]:
         builder.output(value)
     graph = builder.build()
     return graph, Plan(graph.digest, "any machine", "by hand", (Block(0, 1, 2, step_rows=2),))
+
+
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+@pytest.mark.parametrize("partition", list(Partition))
+def test_layers_in_tiles_are_clean(sanitizer: str, partition: Partition, tmp_path: Path) -> None:
+    """Winograd in all sizes of tiles, in one block in steps that break tiles, or alone on cores that share channels."""
+    builder, generator = GraphBuilder("tiles"), np.random.default_rng(0)
+    value = builder.input("x", (1, 20, 23, 17))
+    names = [name for name in Algorithm if name is not Algorithm.DIRECT]
+    for index, kernel in enumerate((3, 3, 3, 5, 5)):
+        weights = generator.standard_normal((48, 20 if index == 0 else 48, kernel, kernel)) / 12
+        value = builder.node(Conv((kernel, kernel), pads=(kernel // 2,) * 4), [value], [weights, np.ones(48)])
+    builder.output(value)
+    graph = builder.build()
+    named = tuple((index, str(names[index % 3])) for index in range(5))
+    blocks: tuple[Block, ...] = (Block(0, 4, 2, step_rows=5, algorithms=named),)
+    if partition is Partition.CHANNELS:
+        blocks = tuple(Block(place, place, 3, partition, 23, (name,)) for place, name in enumerate(named))
+    check(graph, Plan(graph.digest, "any machine", "by hand", blocks), sanitizer, tmp_path / "program")
 
 
 def test_a_race_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
