@@ -3,7 +3,8 @@
 Runs single layers on one core. The peak is that of a loop of multiply-adds in registers, measured in the same run, in
 turn with the layers. "Warm" repeats a layer on the same memory; "cold" goes round copies of input, weights and output
 that together exceed the second-level cache. Shares are of the best peak seen; times are minimum and median. A share
-can pass 100 %: operations are counted with the padding, as everywhere, but kernels skip rows that lie in it.
+can pass 100 %: operations are counted with the padding, as everywhere, but kernels skip rows that lie in it; and those
+of Winograd's algorithms are counted as those of the direct method, of which they do a part.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from dlfusion.targets.cpu.kernels import (
     conv_planar,
     conv_transpose,
     depthwise,
+    winograd,
 )
 from dlfusion.targets.cpu.peak import PeakMeter
 from tests.targets.cpu.kernel_harness import Rows, Step, Tensor, aligned, compile_library, single_layer, supports
@@ -167,8 +169,19 @@ def transposed_layers() -> dict[str, Network]:
     }
 
 
+def winograd_layers() -> dict[str, Network]:
+    """Layers of VGG, ResNet and Inception with kernels that Winograd's algorithms suit."""
+    return {
+        "3x3 64-64 @56": convolution(64, 64, (56, 56), 3),
+        "3x3 128-128 @28": convolution(128, 128, (28, 28), 3),
+        "3x3 256-256 @14": convolution(256, 256, (14, 14), 3),
+        "3x3 512-512 @7": convolution(512, 512, (7, 7), 3),
+        "5x5 64-192 @27": convolution(64, 192, (27, 27), 5),
+    }
+
+
 def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
-    """Each layer with the kernel to measure."""
+    """Each layer with the kernel to measure; those of Winograd with one for each size of tiles."""
     groups = (
         (blocked_layers(), conv_blocked),
         (pointwise_layers(), conv_1x1),
@@ -183,6 +196,9 @@ def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
         for name, network in networks.items():
             lowered = min(kernel.candidates(network.layers[0], network, isa), key=lambda item: item.cycles)
             found.append((name, network, lowered))
+    for name, network in winograd_layers().items():
+        ways = winograd.candidates(network.layers[0], network, isa)
+        found += [(f"{name} {way.algorithm}", network, way) for way in ways]
     return found
 
 
@@ -266,7 +282,7 @@ def main() -> None:
         best = min(subject.warm_seconds)
         rate = 1e-9 * subject.operations / best
         kernel = subject.lowered.function.split(", Epilogue")[0] + ">"
-        print(f"{subject.name:22} {kernel:42} {1e3 * best:8.3f} ms {rate:7.1f} GFLOP/s {' '.join(shares)}")
+        print(f"{subject.name:25} {kernel:42} {1e3 * best:8.3f} ms {rate:7.1f} GFLOP/s {' '.join(shares)}")
     record = {
         "isa": isa.name,
         "compiler": "clang" if options.clang else "g++",

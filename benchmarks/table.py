@@ -1,8 +1,9 @@
 """`make bench`: all models beside all other engines, measured anew, with every sample in `benchmarks/results/`.
 
 `python -m benchmarks.table resnet50 fsrcnn` measures only these models and leaves README.md and docs/ as they are. So
-do other settings (`--precision`, `--isa`), whose results go to a folder of their own. A run that is interrupted goes on
-where it was when it is started again with the same settings, code and engines.
+do other settings (`--peers`, `--seconds`, `--precision`, `--isa`) and a machine that lacks one of the peers; results in
+another precision or with other instructions go to a folder of their own. Plans are made with the profile that ships. A
+run that is interrupted goes on where it was when it is started again with the same settings, code and engines.
 """
 
 import argparse
@@ -16,23 +17,24 @@ from pathlib import Path
 
 from dlfusion import zoo
 from dlfusion.bench.compare import Options, compare
-from dlfusion.bench.engines import installed_peers, named_peers
-from dlfusion.bench.engines.adapter import FP32, PRECISIONS
+from dlfusion.bench.engines import PEERS, installed_peers, parse_peers
 from dlfusion.cli.console import guarded, messages, output, progress
 from dlfusion.cli.files import write_text
+from dlfusion.cost.profile import shipped_profiles
 from dlfusion.machine.host import host, usable_cores
 from dlfusion.report.comparison_figures import draw_comparison
+from dlfusion.report.comparison_pages import STEM, write_comparison
 from dlfusion.report.comparisons import best_table, engine_table
 from dlfusion.report.plots import require_matplotlib
 from dlfusion.report.record import Record
 from dlfusion.report.table import markdown, terminal
+from dlfusion.targets.cpu.precision import Precision
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 UNFINISHED = ROOT / "build" / "bench"
 README = ROOT / "README.md"
 PICTURES = ROOT / "docs"
-STEM = "comparison"
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->"
 STRATEGIES = ("dlfusion",)
 """The default: what users get. `dlfusion compare` and `reproduce` hold strategies against each other."""
@@ -50,17 +52,25 @@ class Settings:
 
     @property
     def is_default(self) -> bool:
-        """True if README.md and docs/ show these results."""
-        return self.names == MODELS and self.options.precision == FP32 and self.options.isa is None
+        """True if README.md and docs/ show these results: all models and peers, and no other setting changed."""
+        return self.names == MODELS and self.options == default_options()
 
     def digest(self) -> str:
         """Tells runs apart whose results must not be mixed: other settings, engines, machine or code."""
-        state = hashlib.sha256(f"{host().fingerprint} {self.names} {self.options}".encode())
+        options = replace(self.options, profile=None)
+        state = hashlib.sha256(f"{host().fingerprint} {self.names} {options}".encode())
+        state.update(b"" if self.options.profile is None else self.options.profile.read_bytes())
         state.update(str([(peer.name, peer.version()) for peer in self.options.adapters]).encode())
         for file in sorted((ROOT / "src").rglob("*")):
             if file.suffix in (".py", ".hpp", ".cpp", ".h", ".json"):
                 state.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
         return state.hexdigest()[:16]
+
+
+def default_options() -> Options:
+    """What `make bench` measures with: every peer, all core counts, and the profile that ships."""
+    cores = tuple(range(1, usable_cores() + 1))
+    return Options(STRATEGIES, cores, peers=PEERS, profile=shipped_profiles()["cpu"])
 
 
 @guarded
@@ -81,23 +91,25 @@ def read_arguments(arguments: Sequence[str] | None = None) -> Settings:
         prog="python -m benchmarks.table", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(MODELS)} (default: all)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of runs for each engine (default: 3)")
+    default = default_options()
+    parser.add_argument(
+        "--seconds", type=float, default=default.seconds, help="seconds of runs for each engine (default: %(default)g)"
+    )
     parser.add_argument("--peers", metavar="NAME,NAME,...", help="engines to compare with (default: all installed)")
-    parser.add_argument("--precision", choices=PRECISIONS, default=FP32)
+    parser.add_argument("--precision", choices=tuple(Precision), default=Precision.FP32)
     parser.add_argument("--isa", choices=("avx512", "avx2"), help="keep all engines to this instruction set")
     given = parser.parse_args(arguments)
     unknown = set(given.models) - set(MODELS)
     if unknown:
         parser.error(f"unknown models {sorted(unknown)}; there are {', '.join(MODELS)}")
-    options = Options(
-        STRATEGIES,
-        cores=tuple(range(1, usable_cores() + 1)),
+    options = replace(
+        default,
         seconds=given.seconds,
-        peers=installed_peers() if given.peers is None else named_peers(given.peers.split(",")),
-        precision=given.precision,
+        peers=installed_peers() if given.peers is None else parse_peers(given.peers),
+        precision=Precision(given.precision),
         isa=given.isa,
     )
-    parts = [part for part in (given.precision if given.precision != FP32 else None, given.isa) if part]
+    parts = [part for part in (given.precision if given.precision != Precision.FP32 else None, given.isa) if part]
     results = RESULTS / "-".join(parts) if parts else RESULTS
     return Settings(tuple(dict.fromkeys(given.models)) or MODELS, options, results)
 
@@ -134,10 +146,7 @@ def write_results(record: Record, settings: Settings) -> None:
         picture = f"![How fast each engine runs each model]({(PICTURES / STEM).relative_to(ROOT)}.svg)\n\n"
         write_between_marks(README, picture + markdown(best_table(record)))
     elif settings.names == MODELS:
-        draw_comparison(record, settings.results, STEM)
-        write_text(
-            settings.results / f"{STEM}.md", f"![Speed of each engine]({STEM}.svg)\n\n{markdown(best_table(record))}"
-        )
+        write_comparison(record, settings.results, write_text)
     shutil.rmtree(settings.unfinished / settings.digest())
 
 

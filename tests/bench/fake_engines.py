@@ -1,17 +1,20 @@
 """Engines that go wrong in one way each; what they compute, ONNX Runtime computes for them."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dlfusion.bench.engines.adapter import BF16, FP32, CannotRunError, Session, Task
+from dlfusion.bench.engines.adapter import CannotRunError, Session, Task
 from dlfusion.bench.engines.onnx_runtime import OnnxRuntime
 from dlfusion.graph.graph import Array
+from dlfusion.targets.cpu.precision import Precision
 
 CRASH = 3
 """Exit status of an engine that crashes."""
@@ -27,7 +30,7 @@ class Faithful(OnnxRuntime):
 
     name = "faithful"
     title = "Faithful"
-    precisions = (FP32, BF16)
+    precisions = tuple(Precision)
 
     @classmethod
     def convert(cls, task: Task, folder: Path) -> Path:
@@ -144,3 +147,94 @@ class Sleeping(OnnxRuntime):
     def convert(cls, task: Task, folder: Path) -> Path:
         time.sleep(60)
         return task.model
+
+
+class Result:
+    """What a run of `Frugal` gives, which can be watched, other than a list of arrays."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+
+class Frugal(OnnxRuntime):
+    """Allocates a result in each run, and fails as soon as more than one from before is still alive."""
+
+    name = "frugal"
+    title = "Frugal"
+
+    @classmethod
+    def load(cls, task: Task, inputs: Sequence[Array]) -> Session:
+        inner = super().load(task, inputs)
+        alive: weakref.WeakSet[Result] = weakref.WeakSet()
+
+        def run() -> Result:
+            if len(alive) > 1:
+                raise CannotRunError(f"{len(alive)} results are kept")
+            result = Result(inner.run())
+            alive.add(result)
+            return result
+
+        return Session(run, lambda result: inner.arrays(result.inner))
+
+
+class Raising(OnnxRuntime):
+    """Raises an exception of its own, of several lines, that names files, as soon as it runs."""
+
+    name = "raising"
+    title = "Raising"
+
+    @classmethod
+    def load(cls, task: Task, inputs: Sequence[Array]) -> Session:
+        def run() -> Any:
+            raise RuntimeError(f"in some source file:\nno kernel for the layer in {task.file}\n")
+
+        return replace(super().load(task, inputs), run=run)
+
+
+class Hanging(OnnxRuntime):
+    """Does not come back from a turn."""
+
+    name = "hanging"
+    title = "Hanging"
+
+    @classmethod
+    def load(cls, task: Task, inputs: Sequence[Array]) -> Session:
+        inner = super().load(task, inputs)
+        runs = 0
+
+        def run() -> Any:
+            nonlocal runs
+            runs += 1
+            if runs > RUNS_BEFORE_CRASH:
+                time.sleep(60)
+            return inner.run()
+
+        return replace(inner, run=run)
+
+
+class Silent(OnnxRuntime):
+    """Closes all that it could answer with, and goes on."""
+
+    name = "silent"
+    title = "Silent"
+
+    @classmethod
+    def convert(cls, task: Task, folder: Path) -> Path:
+        os.closerange(3, 100)
+        time.sleep(60)
+        return task.model
+
+
+class Abandoning(OnnxRuntime):
+    """Its converter starts a process, whose number it writes to `child` beside the model, and crashes."""
+
+    name = "abandoning"
+    title = "Abandoning"
+
+    @classmethod
+    def convert(cls, task: Task, folder: Path) -> Path:
+        child = subprocess.Popen(["sleep", "60"])
+        (task.model.parent / "child").write_text(str(child.pid))
+        sys.stderr.write(f"crashed on {folder / 'part.bin'}\n")
+        sys.stderr.flush()
+        os._exit(CRASH)

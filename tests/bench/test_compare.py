@@ -7,10 +7,12 @@ import pytest
 from dlfusion.bench import compare as comparing
 from dlfusion.bench.compare import Options, compare
 from dlfusion.bench.engines.onnx_runtime import OnnxRuntime
-from dlfusion.errors import DlfusionError, InputError, VerificationError
+from dlfusion.errors import DlfusionError, InputError, PlanError, VerificationError
 from dlfusion.machine.host import usable_cpus
+from dlfusion.report import record as record_module
 from dlfusion.report.comparisons import best_table, engine_table
-from dlfusion.report.record import Record
+from dlfusion.report.record import Engine, Record
+from dlfusion.targets.cpu.precision import Precision
 from tests.bench.fake_engines import Crashing, Faithful, Refusing, Wrong
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,19 +51,34 @@ def test_engines_that_cannot_run_are_shown_with_the_reason_and_left_out_of_the_b
     assert comparison.best.settings["isa"]
     assert record.versions.keys() == {"dlfusion", *(peer.name for peer in peers)}
     assert Record.of(record.document()) == record
-    assert any(
-        "Refusing cannot run: its converter knows no layers (tiny on 1)." in note for note in best_table(record).notes
-    )
+    assert "Refusing cannot run: its converter knows no layers (tiny on 1 core)." in best_table(record).notes
     assert "cannot run" in engine_table(record).rows[2]
 
 
 def test_our_own_program_must_be_right(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparing, "TOLERANCES", {"fp32": -1.0})
-    chosen = Options(("baseline",), seconds=0.05, peers=(), memory=False)
+    monkeypatch.setattr(record_module, "OUR_TOLERANCES", {"fp32": -1.0})
+    shapes = {"x": (1, 3, 17, 19)}
+    chosen = Options(("baseline",), seconds=0.05, peers=(), memory=False, isa="avx2", exact=True, shapes=shapes)
     with pytest.raises(
-        VerificationError, match=r"tiny\.onnx compiled with strategy baseline, on 1 cores: its outputs differ"
-    ):
+        VerificationError, match=r"tiny\.onnx compiled with strategy baseline, on 1 core: its outputs differ"
+    ) as raised:
         compare([model], chosen)
+    command = f"dlfusion compile {model} --strategy baseline --cores 1 --isa avx2 --exact --shape x=1,3,17,19"
+    assert str(raised.value).endswith(f"find the layer with: {command}")
+
+
+def test_ours_is_held_to_what_every_compiled_program_is_held_to() -> None:
+    for precision, ours, peers in ((Precision.FP32, 1e-4, 1e-3), (Precision.BF16, 2e-2, 5e-2)):
+        assert Engine("dlfusion", (), precision=precision).allowed_difference == ours
+        assert Engine("mnn", (), is_peer=True, precision=precision).allowed_difference == peers
+
+
+def test_a_program_of_ours_that_fails_names_a_command_to_look_at_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "Compiled", Crashing)
+    with pytest.raises(DlfusionError, match=r"on 1 core: .*out of luck; see what it does alone with: dlfusion compile"):
+        compare([model], Options(("baseline",), peers=(), memory=False))
 
 
 def test_a_model_that_the_reference_refuses_stops_the_comparison(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,5 +91,7 @@ def test_requests_that_cannot_be_met_stop_before_any_work(tmp_path: Path) -> Non
     count = len(usable_cpus())
     with pytest.raises(InputError, match=f"{count + 1} is more than the {count} cores"):
         compare([tmp_path / "never-read.onnx"], Options(cores=(1, count + 1)))
-    with pytest.raises(InputError, match="no precision is called 'int8'; choose from fp32, bf16"):
-        compare([tmp_path / "never-read.onnx"], Options(precision="int8"))
+    with pytest.raises(InputError, match="avx1024"):
+        compare([tmp_path / "never-read.onnx"], Options(isa="avx1024"))
+    with pytest.raises(PlanError, match="There is no strategy `fastest`"):
+        compare([tmp_path / "never-read.onnx"], Options(("baseline", "fastest")))

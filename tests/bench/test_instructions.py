@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dlfusion.bench import instructions
 from dlfusion.bench.engines.ncnn import Ncnn
 from dlfusion.bench.engines.openvino import OpenVino
 from dlfusion.bench.instructions import VARIABLE, Restriction, hide_as_told, restriction
@@ -24,6 +26,18 @@ def test_nothing_is_hidden_unless_ours_runs_with_less_than_the_machine_has(tmp_p
         assert Restriction().holds(Ncnn)
         assert Restriction().environment(OpenVino) == {}
     assert hide_as_told()
+
+
+def test_a_machine_that_hangs_when_instructions_are_hidden_counts_as_one_that_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(command: list[str], **options: object) -> None:
+        raise subprocess.TimeoutExpired(command, 60)
+
+    monkeypatch.setattr(instructions, "host", lambda: replace(host(), isas=("avx512", "avx2")))
+    monkeypatch.setattr(instructions, "_build", lambda folder: folder / "hide.so")
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert restriction("avx2", tmp_path) == Restriction("avx2")
 
 
 @pytest.mark.skipif("avx512" not in host().isas, reason="this machine has no AVX-512 to hide")

@@ -23,10 +23,11 @@ from dlfusion.graph.graph import Array
 from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine.host import host, usable_cores
-from dlfusion.plans.plan import Block, Partition, Plan
+from dlfusion.plans.plan import Block, Plan
 from dlfusion.report.layer_work import Way
 from dlfusion.runtime.check import Verdict, compare
 from dlfusion.targets.cpu.isa import choose_isa
+from dlfusion.targets.cpu.measuring import CpuTarget
 from dlfusion.targets.cpu.target import prepare
 from dlfusion.targets.target import PlanTimes
 from tests.report.toy_layers import RATES, TWO_CORES
@@ -43,8 +44,8 @@ def network() -> Network:
     return describe(builder.build())
 
 
-def alone(net: Network, *, partition: Partition = Partition.ROWS, cores: int = 1) -> Plan:
-    blocks = tuple(Block(layer.index, layer.index, cores, partition, 12) for layer in net.layers)
+def alone(net: Network, *, cores: int = 1) -> Plan:
+    blocks = tuple(Block(layer.index, layer.index, cores, step_rows=12) for layer in net.layers)
     return Plan(net.graph.digest, "m", "all-cores", blocks)
 
 
@@ -55,22 +56,10 @@ def fused(net: Network, algorithms: tuple[tuple[int, str], ...] = ()) -> Plan:
 
 def test_the_unfused_plan_has_the_same_kernels() -> None:
     net = network()
-    found = with_algorithms_of(net, alone(net), fused(net, ((1, "winograd4"),)))
+    found = with_algorithms_of(alone(net), fused(net, ((1, "winograd4"),)))
     assert [block.algorithms for block in found.blocks] == [(), ((1, "winograd4"),), ()]
     assert [block.layers for block in found.blocks] == [range(1), range(1, 2), range(2, 3)]
     assert found.strategy == "all-cores, kernels of planned"
-
-
-def test_a_partition_that_the_kernel_cannot_do_becomes_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network()
-
-    def problems(network: Network, block: Block, limits: object) -> tuple[str, ...]:
-        return ("no",) if block.algorithms and block.partition is Partition.CHANNELS else ()
-
-    monkeypatch.setattr("dlfusion.plans.legality.problems", problems)
-    unfused = alone(net, partition=Partition.CHANNELS, cores=2)
-    found = with_algorithms_of(net, unfused, fused(net, ((1, "winograd4"),)))
-    assert [block.partition for block in found.blocks] == [Partition.CHANNELS, Partition.ROWS, Partition.CHANNELS]
 
 
 def times(blocks: Sequence[Sequence[float]]) -> PlanTimes:
@@ -99,7 +88,7 @@ def test_layers_of_equal_algorithm_know_their_time_on_one_core() -> None:
     whole = times([[3e-3], [3e-3]])
     ways = [Way("kernel", 16, 1, 1 << 10)] * 3
     one = core_report(net, PlanPair(1, fused(net), alone(net)), ways, whole, samples, RATES, host())
-    other = with_algorithms_of(net, alone(net, cores=2), fused(net, ((1, "winograd4"),)))
+    other = with_algorithms_of(alone(net, cores=2), fused(net, ((1, "winograd4"),)))
     two = core_report(net, PlanPair(2, fused(net), other), ways, whole, samples, TWO_CORES, host())
     _, beside = with_one_core_times([one, two])
     assert [layer.one_core_seconds for layer in beside.layers] == [1e-3, None, 3e-3]
@@ -139,12 +128,34 @@ def test_a_model_is_measured_from_end_to_end() -> None:
 def test_programs_that_differ_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time of a wrong result means nothing."""
 
-    def differs(actual: Sequence[Array], expected: Sequence[Array]) -> Verdict:
-        return replace(compare(actual, expected), difference=1.0, scale=1.0)
+    def differs(actual: Sequence[Array], expected: Sequence[Array], tolerance: float) -> Verdict:
+        return replace(compare(actual, expected, tolerance), difference=1.0, scale=1.0)
 
-    monkeypatch.setattr("dlfusion.bench.layers.compare", differs)
-    with pytest.raises(VerificationError, match="the plan fixed-block"):
-        measure_layers(network(), Options((1,), "fixed-block:2", seconds=0.01))
+    monkeypatch.setattr("dlfusion.runtime.check.compare", differs)
+    chosen = Options((1,), "fixed-block:2", seconds=0.01, exact=True)
+    with pytest.raises(VerificationError, match=r"toy by the plan fixed-block.* on 1 core, held against") as caught:
+        measure_layers(network(), chosen, shapes={"image": (1, 3, 12, 12)})
+    command = "dlfusion compile MODEL --strategy fixed-block:2 --cores 1 --exact --shape image=1,3,12,12"
+    assert str(caught.value).endswith(f"find the layer with: {command}")
+
+
+@pytest.mark.skipif("avx2" not in host().isas, reason="this CPU has no avx2")
+def test_plans_are_made_for_the_chosen_instruction_set_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy that measures must time the kernels that are measured afterwards."""
+    targets: list[CpuTarget] = []
+    plan = driver.plan
+
+    def recording(network: Network, target: CpuTarget, strategy: str, *, cores: int, exact: bool) -> Plan:
+        assert exact
+        targets.append(target)
+        return plan(network, target, strategy, cores=cores, exact=exact)
+
+    monkeypatch.setattr(driver, "plan", recording)
+    chosen = Options((1,), "fixed-block:2", seconds=0.01, isa="avx2", exact=True, precision="bf16")
+    report = measure_layers(network(), chosen)
+    assert (report.isa, report.precision) == ("avx2", "bf16")
+    assert len(targets) == 2
+    assert all("-mavx512f" not in target.setting.flags for target in targets)
 
 
 def test_more_cores_than_there_are(tmp_path: Path) -> None:

@@ -206,6 +206,13 @@ def test_only_convolutions_decide_about_the_plateau_where_there_are_any() -> Non
     assert critical_operations(pools) != critical_operations(samples)
 
 
+def test_layers_in_tiles_have_no_say_in_the_plateau() -> None:
+    """They are faster than their operation counts allow: those are of the direct method."""
+    samples = layers(lambda operations, channels, cores: 5e-6 + operations / cores / 1e11)
+    tiled = [replace(s, algorithms=("winograd4",), seconds=(s.minimum / 3,)) for s in samples if s.operations > 1 << 24]
+    assert critical_operations([*tiled, *samples]) == critical_operations(samples)
+
+
 def test_without_fixed_part_every_layer_is_on_the_plateau() -> None:
     samples = layers(lambda operations, channels, cores: operations / cores / 1e11)
     assert critical_operations(samples) == min(s.operations / s.cores for s in samples)

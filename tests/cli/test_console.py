@@ -2,6 +2,8 @@
 
 import io
 import json
+import sys
+import threading
 import warnings
 
 import pytest
@@ -34,6 +36,18 @@ def test_a_new_stage_ends_the_one_before() -> None:
     advance("import", 0, 1)
     advance("build", 3, 9)
     assert [(task.description, task.completed) for task in bars.tasks] == [("import", 1), ("build", 3)]
+
+
+def test_bars_are_drawn_when_something_advances_and_by_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    before = threading.active_count()
+    with progress() as advance:
+        advance("measure", 0, 7)
+        assert threading.active_count() == before
+        assert "0/7" in screen.getvalue()
 
 
 def test_a_warning_is_one_line_and_is_shown_once_for_each_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,11 @@ def test_input_of_other_content_is_named_without_unsafe_advice(compiled: Path, t
     assert "pickle" not in message
 
 
+def test_choices_for_a_model_that_is_compiled_already_are_refused(compiled: Path, image: Path) -> None:
+    message = refused("run", compiled, "--input", image, "--exact", "--precision", "bf16")
+    assert "is compiled already, so --exact and --precision would have no effect" in message
+
+
 def test_labels_that_are_no_utf_8(compiled: Path, image: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")
     assert "save it as UTF-8" in refused("run", compiled, "--input", image, "--labels", tmp_path / "labels.txt")

@@ -41,6 +41,16 @@ def test_a_plan_that_names_algorithms_is_refused(wide: Path, tmp_path: Path, com
     assert "layer 0 (only: Conv 3x3), but it can be computed only by direct here" in " ".join(result.stderr.split())
 
 
+def test_layers_are_measured_as_they_were_asked_for(wide: Path) -> None:
+    quick = ("--seconds", "0.01", "--cores", "1,1", "-s", "all-cores")
+    plain = invoke_json("layers", wide, *quick)
+    exact = invoke_json("layers", wide, *quick, "--exact", "--precision", "bf16")
+    assert [document["precision"] for document in (plain, exact)] == ["fp32", "bf16"]
+    algorithms = [document["cores"][0]["layers"][0]["algorithm"] for document in (plain, exact)]
+    assert algorithms[0].startswith("winograd")
+    assert algorithms[1] == "direct"
+
+
 def test_compiled_programs_are_exact(wide: Path, tmp_path: Path) -> None:
     document = invoke_json("compile", wide, "-o", tmp_path / "out", "--exact")
     assert [row["algorithms"] for row in document["plan"]["rows"]] == [["direct"]]

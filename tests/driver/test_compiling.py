@@ -248,6 +248,27 @@ def test_verify_passes_on_a_correct_program() -> None:
             driver.verify(compiled, inputs, wrong)
 
 
+def test_verify_searches_the_kernels_of_the_programs_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another instruction set has other kernels, in which no layer might differ."""
+    if "avx2" not in host().isas:
+        pytest.skip("this CPU has no avx2")
+    built: list[str] = []
+
+    def recording(network: Network, isa: Isa, precision: Precision) -> Lowering:
+        built.append(isa.name)
+        return lower(network, isa, precision)
+
+    monkeypatch.setattr(target, "lower", recording)
+    network = driver.import_model(small())
+    inputs = driver.random_inputs(network)
+    wrong = [array + 1 for array in evaluate(network.graph, inputs)]
+    with dlfusion.compile(network, strategy="baseline", isa="avx2") as compiled:
+        assert compiled.isa == "avx2"
+        with pytest.raises(VerificationError, match="no single layer differs"):
+            driver.verify(compiled, inputs, wrong)
+    assert built == ["avx2", "avx2"]
+
+
 @pytest.mark.parametrize("broken", [0, 2])
 def test_verify_names_the_first_layer_that_differs(broken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def lower_wrongly(network: Network, isa: Isa, precision: Precision) -> Lowering:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from dlfusion.cost.insight_records import Importance, Ranking
@@ -68,6 +69,15 @@ def test_figures_of_features_say_whether_they_are_simulated() -> None:
     for draw in (figures.components, figures.importance):
         assert "simulated" in draw(INSIGHT, "toy", simulated=True).get_suptitle()
         assert "simulated" not in draw(INSIGHT, "toy", simulated=False).get_suptitle()
+
+
+def test_throughput_is_of_layers_computed_directly() -> None:
+    """Tiles make layers faster than their operation counts allow."""
+    tiled = tuple(replace(s, algorithms=("winograd4",), seconds=(s.minimum / 9,)) for s in SIMULATED.samples)
+    both = replace(SIMULATED, samples=(*tiled, *SIMULATED.samples))
+    assert [s for s in sentences(both) if "GOP/s" in s] == [s for s in sentences(SIMULATED) if "GOP/s" in s] != []
+    curves = [np.asarray(figures.throughput(profile).axes[0].lines[0].get_ydata()) for profile in (both, SIMULATED)]
+    assert curves[0].tolist() == curves[1].tolist()
 
 
 def test_nothing_of_a_measured_profile_is_called_simulated(tmp_path: Path) -> None:

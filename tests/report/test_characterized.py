@@ -10,6 +10,7 @@ from dlfusion.cost.profile import CoreRule, Sample
 from dlfusion.report.characterized import (
     best_count,
     best_times,
+    computed_directly,
     fusions,
     median_curve,
     predicted_seconds,
@@ -48,6 +49,21 @@ def test_gain_compares_a_block_with_its_layers_alone() -> None:
     assert one.gain == pytest.approx((4 + 1 + 4) / 4.5)
     assert (two.cores, two.recompute) == (2, 1.5)
     assert two.gain == pytest.approx((3 + 1 + 3) / 14)
+
+
+def test_gains_are_of_what_is_computed_directly() -> None:
+    """Faster tiles, in the block or in a layer alone, are no gain of fusing and no loss either."""
+    samples = [
+        timed("a", 1, 1, 4.0),
+        timed("chain 2: a + a", 2, 1, 5.0),
+    ]
+    tiled = [
+        replace(timed("a", 1, 1, 1.0), algorithms=("winograd4",)),
+        replace(timed("chain 2: a + a", 2, 1, 0.5), algorithms=("winograd4", "winograd4")),
+    ]
+    assert computed_directly([*tiled, *samples]) == tuple(samples)
+    (found,) = fusions([*tiled, *samples])
+    assert found.gain == pytest.approx(8 / 5)
 
 
 def test_predictions_are_those_of_the_fitted_model() -> None:

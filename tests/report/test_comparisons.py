@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from dlfusion.report.comparison_figures import draw_comparison
+from dlfusion.report.comparison_pages import write_comparison
 from dlfusion.report.comparisons import best_table, engine_table
 from dlfusion.report.record import PAPER_MODELS, Comparison, Engine, Record, geometric_means
+from dlfusion.report.table import markdown
 
 RUNTIME = Engine(
     "onnxruntime", (0.020, 0.022, 0.030), peak_memory_bytes=8 << 20, is_peer=True, title="ONNX Runtime",
@@ -79,16 +81,42 @@ def test_engine_table_has_a_row_for_each_engine_and_names_equal_plans() -> None:
     ]  # fmt: skip
     assert table.rows[4][3:8] == ("10.00", "11.00", "1.50", "2.0 MiB", "2e-06")
     assert table.rows[2][3:] == ("cannot run", "", "", "", "", "0")
-    assert "Broken cannot run: it has no batches (fsrcnn on 1)." in table.notes
+    assert "Broken cannot run: it has no batches (fsrcnn on 1 core)." in table.notes
+    allowed = "by 0.0001 of their scale, a peer's by 0.001; in bf16 by 0.02 and 0.05"
+    assert any(allowed in note for note in table.notes)
 
 
 def test_best_table_shows_the_fastest_strategy_beside_each_peer() -> None:
     table = best_table(RECORD)
-    assert [column.heading for column in table.columns][2:6] == ["DLFusion", "ONNX Runtime", "Quick", "Broken"]
+    assert [column.heading for column in table.columns][2:7] == [
+        "DLFusion", "strategy", "ONNX Runtime", "Quick", "Broken"
+    ]  # fmt: skip
     (row,) = table.rows
     assert row[2:] == (
-        "10.00 (11.00)", "20.00 (22.00)", "15.00 (15.50)", "cannot run", "1.50", "Quick", "2.0 MiB", "8.0 MiB"
+        "10.00 (11.00)", "fuse-all", "20.00 (22.00)", "15.00 (15.50)", "cannot run",
+        "1.50", "Quick", "2.0 MiB", "8.0 MiB",
     )  # fmt: skip
+
+
+def test_how_many_strategies_ours_is_the_best_of_is_said() -> None:
+    assert COMPARISON.strategies == ("baseline", "fuse-all", "all-cores")
+    several = best_table(RECORD)
+    assert several.title.endswith("DLFusion: the fastest of 3 strategies")
+    assert "of DLFusion, that of the fastest of 3 strategies" in several.notes[0]
+    single = best_table(replace(RECORD, comparisons=(Comparison("m", 1, (RUNTIME, FUSED), {}),)))
+    assert "strategy" not in [column.heading for column in single.columns]
+    assert "strategies" not in single.title
+    assert "of DLFusion, that of strategy fuse-all" in single.notes[0]
+
+
+def test_the_page_has_its_picture_and_both_tables(tmp_path: Path) -> None:
+    written: dict[str, str] = {}
+    write_comparison(RECORD, tmp_path, lambda file, text: written.update({file.name: text}))
+    assert {path.name for path in tmp_path.iterdir()} == {"comparison.png", "comparison.svg"}
+    (text,) = written.values()
+    assert list(written) == ["comparison.md"]
+    for part in ("(comparison.svg)", markdown(best_table(RECORD)), markdown(engine_table(RECORD)).strip()):
+        assert part in text
 
 
 def test_memory_that_was_not_measured_is_left_empty() -> None:
@@ -98,6 +126,7 @@ def test_memory_that_was_not_measured_is_left_empty() -> None:
     table = engine_table(record)
     assert "memory" not in [column.heading for column in table.columns]
     assert not any("Memory" in note for note in table.notes)
+    assert any("Loading and optimizing count" in note for note in engine_table(RECORD).notes)
     partly = replace(RECORD, comparisons=(bare, COMPARISON))
     assert [row[6] for row in engine_table(partly).rows[:3]] == ["", "", "8.0 MiB"]
 

@@ -29,6 +29,7 @@ def test_gains() -> None:
     assert rows[0] == ("1", "2.10", "2.00", "2.20", "1.050", "1.050", "1.000", "50.5", "50.5 %", "2 of 3")
     assert rows[1][6] == "1.600"
     assert "strategy dlfusion" in gains_table(report).notes[0]
+    assert gains_table(report).notes[0].endswith("held against 1 core. Weights were stored as fp32.")
 
 
 def test_a_row_for_each_layer_and_their_sum() -> None:
@@ -83,6 +84,7 @@ def test_index_of_pages() -> None:
     assert "| [toy](toy.md) | 1 | 2.00 | 1.050 | 1.000 | 50.5 % | 2 of 3 |" in text
     assert "| [toy](toy.md) | 2 | 1.25 | 0.960 | 1.600 | 40.4 % | 3 of 3 |" in text
     assert "Measured on a machine." in text
+    assert "Cores gain: the model's time on the fewest cores that were measured" in text
 
 
 def test_files(tmp_path: Path) -> None:

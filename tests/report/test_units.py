@@ -2,7 +2,7 @@
 
 import pytest
 
-from dlfusion.report.units import bytes_text, milliseconds, operations_text, percent
+from dlfusion.report.units import bytes_text, cores_text, milliseconds, operations_text, percent
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,8 @@ def test_operations() -> None:
     assert operations_text(8_178_368_512) == "8.18 GOP"
     assert operations_text(2_500) == "0.00 MOP"
     assert operations_text(999_000_000) == "999.00 MOP"
+
+
+def test_cores() -> None:
+    assert cores_text(1) == "1 core"
+    assert cores_text(2) == "2 cores"

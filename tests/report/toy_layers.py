@@ -38,6 +38,7 @@ DENSE = LayerWork(
     busiest_arithmetic=100e6,
     lanes=(64, 64),
     tiles=None,
+    output_size=(14, 14),
     multiply_adds=576,
     other_steps=3,
     outputs=64 * 14 * 14,

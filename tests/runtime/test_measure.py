@@ -2,11 +2,20 @@
 
 import itertools
 import time
+import weakref
 from collections.abc import Callable
 
 import pytest
 
-from dlfusion.runtime.measure import MINIMUM_SAMPLES, Measurement, Setting, interleave, take_turns
+from dlfusion.runtime.measure import (
+    MINIMUM_SAMPLES,
+    Measurement,
+    Setting,
+    interleave,
+    take_turns,
+    time_slice,
+    without_result,
+)
 
 
 def sleeper(name: str, seconds: float, calls: list[str]) -> Callable[[], None]:
@@ -59,3 +68,33 @@ def test_turns_give_the_results_of_the_counted_runs() -> None:
     assert results == sorted(results)
     assert results[0] >= 4  # three runs to warm up, and the first of the slice
     assert all(seconds >= 0.01 and result == -1 for seconds, result in second)
+
+
+def test_each_round_begins_with_another_candidate() -> None:
+    calls: list[str] = []
+    take_turns([sleeper(name, 0.06, calls) for name in "abc"], seconds=0.0, warmup=0)
+    slices = [name for name, _ in itertools.groupby(calls)]
+    assert "".join(slices) == "abcbcacab"[: len(slices)]
+    assert len(slices) > 4
+
+
+def test_a_result_that_nobody_reads_is_freed_at_once() -> None:
+    class Result:
+        pass
+
+    alive: weakref.WeakSet[Result] = weakref.WeakSet()
+    most = 0
+
+    def run() -> Result:
+        nonlocal most
+        most = max(most, len(alive))
+        result = Result()
+        alive.add(result)
+        return result
+
+    counted: list[tuple[float, None]] = []
+    time_slice(without_result(run), counted)
+    assert len(counted) > 1
+    assert most == 0
+    interleave({"run": run}, seconds=0.0)
+    assert most == 0

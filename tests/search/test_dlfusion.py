@@ -28,7 +28,7 @@ from dlfusion.search import find_strategy
 from dlfusion.search.candidates import can_be_block, candidates
 from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem
 from dlfusion.search.dynamic import best_cover
-from dlfusion.search.joint_repair import Choice, Corrected, predict
+from dlfusion.search.joint_repair import Choice, Corrected, cut_reason, predict
 from dlfusion.search.joint_rows import facts, largest_band, tabulate
 from dlfusion.search.joint_times import Pace
 from dlfusion.search.problem import Problem
@@ -279,6 +279,13 @@ def test_plans_are_legal_repeatable_and_no_slower_than_layers_alone(
     for other in ("baseline", "all-cores"):
         assert seconds(made, plan) <= seconds(made, planned(other, made)) * (1 + 1e-9)
     check(network, planned("dlfusion:walk", made), made.limits)
+
+
+def test_a_cut_that_looks_slower_than_fusing_says_why_it_stays() -> None:
+    assert cut_reason(10e-6, 12e-6) == "repair: 10.0 us with this cut, 12.0 us as one block with the next"
+    doubted = cut_reason(10e-6, 9.7e-6)
+    assert doubted.startswith("repair: 10.0 us with this cut, 9.7 us as one block with the next, which gains less")
+    assert "the 5 % that fusing must gain" in doubted
 
 
 @dataclass

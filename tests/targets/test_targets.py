@@ -7,6 +7,7 @@ import pytest
 from dlfusion.errors import InputError
 from dlfusion.machine import machine_files
 from dlfusion.targets import find_target, target_names
+from dlfusion.targets.cpu.isa import ISAS
 
 MLU100 = machine_files()["mlu100"]
 
@@ -37,6 +38,16 @@ def test_a_machine_file_does_not_pass_for_a_target_that_ships(tmp_path: Path, na
 def test_an_unknown_name_is_told_the_others() -> None:
     with pytest.raises(InputError, match="there is no target `gpu`; choose one of cpu, cocco, mlu100, two_level"):
         find_target("gpu")
+
+
+def test_only_the_cpu_has_a_choice_of_instruction_sets() -> None:
+    flags = find_target("cpu", isa="avx2").setting.flags
+    assert set(ISAS["avx2"].flags) <= set(flags)
+    assert "-mavx512f" not in flags
+    with pytest.raises(InputError, match="unknown instruction set 'sse'"):
+        find_target("cpu", isa="sse")
+    with pytest.raises(InputError, match="has no choice of instruction sets, so avx2 has no effect"):
+        find_target("mlu100", isa="avx2")
 
 
 def test_only_the_cpu_has_a_choice_of_precisions() -> None:

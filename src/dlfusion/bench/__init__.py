@@ -1,1 +1,1 @@
-"""Comparing compiled models with ONNX Runtime: one pinned child process per core count, all engines interleaved."""
+"""What reports are made of: models beside other engines, strategies beside each other, layers beside the machine."""

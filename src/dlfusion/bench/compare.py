@@ -1,5 +1,6 @@
 """Comparing strategies with other engines: compile and convert here, then time all engines in turns."""
 
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import numpy as np
 
 from dlfusion import driver
 from dlfusion.bench.engines import installed_peers
-from dlfusion.bench.engines.adapter import BF16, FP32, PRECISIONS, Adapter, CannotRunError, Task
+from dlfusion.bench.engines.adapter import Adapter, CannotRunError, Task
 from dlfusion.bench.engines.compiled import Compiled
 from dlfusion.bench.engines.onnx_runtime import OnnxRuntime
 from dlfusion.bench.instructions import Restriction, restriction
@@ -22,19 +23,16 @@ from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
 from dlfusion.machine.host import host, usable_cpus
 from dlfusion.report.record import Comparison, Engine, Record
+from dlfusion.report.units import cores_text
 from dlfusion.runtime.check import compare as difference
 from dlfusion.runtime.program import ArrayPort
+from dlfusion.search import find_strategy
 from dlfusion.targets.cpu.measuring import CpuTarget
+from dlfusion.targets.cpu.precision import Precision
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 STRATEGIES = ("baseline", "all-cores", "fuse-all", "fixed-block", "dlfusion")
-
-TOLERANCES: Mapping[str, float] = {FP32: 1e-3, BF16: 5e-2}
-"""The largest difference from ONNX Runtime's fp32 outputs, relative to their scale, that an engine may have.
-
-In fp32 it leaves room for Winograd's algorithms, in bf16 for numbers of 8 bits (an error of 2^-9 each), whose errors
-add up over the layers. An engine with a larger difference computes something else, and its time means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,8 @@ class Options:
     """How to compare: strategies, core counts and peers to try, seconds of runs for each engine, and what else.
 
     `peers` are adapters (default: of all peers that are installed). `memory` also measures peak memory. `isa` is the
-    instruction set of ours, and of peers where they can be kept to it. `exact` computes all our layers directly.
+    instruction set of ours, and of peers where they can be kept to it. `exact` computes all our layers directly. Plans
+    are made with the `profile` (default: the user's, else the one that ships).
     """
 
     strategies: tuple[str, ...] = STRATEGIES
@@ -52,8 +51,9 @@ class Options:
     shapes: Shapes | None = None
     isa: str | None = None
     peers: tuple[type[Adapter], ...] | None = None
-    precision: str = FP32
+    precision: Precision = Precision.FP32
     exact: bool = False
+    profile: Path | None = None
 
     @property
     def adapters(self) -> tuple[type[Adapter], ...]:
@@ -68,21 +68,24 @@ def compare(models: Sequence[Path], chosen: Options, progress: driver.ProgressCa
 
     Raises:
         DlfusionError: a model cannot be compiled, ONNX Runtime is missing, or one of our programs fails while it runs.
-        InputError: more cores are asked for than this process may use, or there is no such precision.
+        InputError: more cores are asked for than this process may use, or this CPU lacks the instruction set.
+        PlanError: there is no such strategy.
         VerificationError: a compiled model computes something else than ONNX Runtime; its time would mean nothing.
     """
     available = usable_cpus()
     for cores in chosen.cores:
         if cores > len(available):
             raise InputError(f"--cores {cores} is more than the {len(available)} cores that this process may use")
-    if chosen.precision not in PRECISIONS:
-        raise InputError(f"no precision is called {chosen.precision!r}; choose from {', '.join(PRECISIONS)}")
+    target = CpuTarget(chosen.isa, precision=chosen.precision)
+    for strategy in chosen.strategies:
+        find_strategy(strategy)
     OnnxRuntime.require()  # all outputs are compared with its
     comparisons: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
         limits = restriction(chosen.isa, Path(scratch))
+        setup = _Setup(chosen, target, limits)
         for model in models:
-            comparisons += _compare_model(model, chosen, limits, _Stages(model.stem, progress))
+            comparisons += _compare_model(model, setup, _Stages(model.stem, progress))
     return Record(
         host().fingerprint,
         {"dlfusion": metadata.version("dlfusion"), **{peer.name: peer.version() for peer in chosen.adapters}},
@@ -108,7 +111,16 @@ class _Stages:
 
     def on(self, cores: int) -> "_Stages":
         """The same for the part on so many cores."""
-        return _Stages(f"{self._title}, {cores} {'core' if cores == 1 else 'cores'}", self._progress)
+        return _Stages(f"{self._title}, {cores_text(cores)}", self._progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What is the same for all models: the options, the target of ours, and how peers are kept to its instructions."""
+
+    chosen: Options
+    target: CpuTarget
+    limits: Restriction
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +133,20 @@ class _Entrant:
     environment: Mapping[str, str]
 
 
-def _compare_model(model: Path, chosen: Options, limits: Restriction, stages: _Stages) -> list[Comparison]:
+def _compare_model(model: Path, setup: _Setup, stages: _Stages) -> list[Comparison]:
     """One model on one core count after another; peers convert it once, each in a folder of its own."""
     model = model.resolve()
+    chosen = setup.chosen
     available = usable_cpus()
     with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
         scratch = Path(folder)
         network = driver.import_model(model, shapes=chosen.shapes)
         expected = _expected(network, model, available[: max(chosen.cores)], scratch)
-        peers = _convert_all(network, model, chosen, limits, scratch, stages)
+        peers = _convert_all(network, model, setup, scratch, stages)
         comparisons = []
         for cores in chosen.cores:
             own_stages = stages.on(cores)
-            ours, same_plan = _compile_all(network, model, cores, chosen, scratch, own_stages)
+            ours, same_plan = _compile_all(network, model, cores, setup, scratch, own_stages)
             entrants = tuple(replace(peer, task=replace(peer.task, cores=cores)) for peer in peers) + ours
             cpus = available[:cores]
             engines = _time_all(entrants, cpus, expected, chosen, scratch, own_stages)
@@ -152,15 +165,13 @@ def _expected(network: Network, model: Path, cpus: Sequence[int], scratch: Path)
         raise DlfusionError(f"{model}: ONNX Runtime, whose outputs are the reference, fails: {error}") from error
 
 
-def _convert_all(
-    network: Network, model: Path, chosen: Options, limits: Restriction, scratch: Path, stages: _Stages
-) -> tuple[_Entrant, ...]:
+def _convert_all(network: Network, model: Path, setup: _Setup, scratch: Path, stages: _Stages) -> tuple[_Entrant, ...]:
     """The peers with the files that they load; a peer whose converter fails has that as its problem."""
     entrants = []
-    adapters = chosen.adapters
+    adapters = setup.chosen.adapters
     for index, adapter in enumerate(adapters):
         stages.at("convert", index, len(adapters))
-        precision = adapter.precision(chosen.precision)
+        precision = adapter.precision(setup.chosen.precision)
         engine = Engine(adapter.name, (), is_peer=True, title=adapter.title, precision=precision)
         task = _task(network, model, 1, precision)
         folder = scratch / adapter.name
@@ -169,22 +180,22 @@ def _convert_all(
             task = replace(task, file=convert(adapter, task, folder))
         except CannotRunError as error:
             engine = replace(engine, problem=str(error))
-        entrants.append(_Entrant(engine, adapter, task, limits.environment(adapter)))
+        entrants.append(_Entrant(engine, adapter, task, setup.limits.environment(adapter)))
     stages.at("convert", len(adapters), len(adapters))
     return tuple(entrants)
 
 
 def _compile_all(
-    network: Network, model: Path, cores: int, chosen: Options, scratch: Path, stages: _Stages
+    network: Network, model: Path, cores: int, setup: _Setup, scratch: Path, stages: _Stages
 ) -> tuple[tuple[_Entrant, ...], dict[str, str]]:
     """Compile each strategy's plan; strategies whose blocks are equal share one program."""
     entrants: list[_Entrant] = []
     same_plan: dict[str, str] = {}
     first_with: dict[tuple[Any, ...], str] = {}
-    target = CpuTarget(chosen.isa, precision=chosen.precision)
+    chosen = setup.chosen
     for index, strategy in enumerate(chosen.strategies):
         stages.at("compile", index, len(chosen.strategies))
-        plan = driver.plan(network, target, strategy, cores=cores, exact=chosen.exact)
+        plan = driver.plan(network, setup.target, strategy, cores=cores, profile=chosen.profile, exact=chosen.exact)
         blocks = tuple(replace(block, reason="") for block in plan.blocks)
         if blocks in first_with:
             same_plan[strategy] = first_with[blocks]
@@ -234,9 +245,9 @@ def _time_all(
                     process = stack.enter_context(EngineProcess(start))
                     running[engine.name] = process
                     engine = replace(engine, peak_memory_bytes=process.peak_bytes)
-                    engine = _checked(engine, entrant.task, difference(_arrays(file), expected).relative)
+                    engine = _checked(engine, entrant.task, chosen, difference(_arrays(file), expected).relative)
                 except CannotRunError as error:
-                    engine = _failed(engine, entrant.task, error)
+                    engine = _failed(engine, entrant.task, chosen, error)
                 if engine.problem is not None and engine.name in running:
                     running.pop(engine.name).close()
             found[engine.name] = engine
@@ -247,31 +258,30 @@ def _time_all(
     for entrant in entrants:
         name = entrant.engine.name
         if name in failed:
-            found[name] = _failed(found[name], entrant.task, failed[name])
+            found[name] = _failed(found[name], entrant.task, chosen, failed[name])
         elif name in running:
             found[name] = replace(found[name], samples_seconds=tuple(running[name].samples))
     return tuple(found.values())
 
 
-def _checked(engine: Engine, task: Task, relative: float) -> Engine:
+def _checked(engine: Engine, task: Task, chosen: Options, relative: float) -> Engine:
     """The engine with its difference from the reference; with a problem, if it is a peer that computes something else.
 
     Raises:
         VerificationError: it is ours that does.
     """
-    allowed = TOLERANCES[engine.precision]
+    allowed = engine.allowed_difference
     problem = None
     if not relative <= allowed:
         problem = f"its outputs differ by {relative:.2e} of their scale from ONNX Runtime's, allowed is {allowed:g}"
         if not engine.is_peer:
             raise VerificationError(
-                f"{task.model} compiled with strategy {engine.name}, on {task.cores} cores: {problem}; "
-                f"find the layer with: dlfusion compile {task.model} --strategy {engine.name}"
+                f"{_ours(engine, task)}: {problem}; find the layer with: {_compile_command(engine, task, chosen)}"
             )
     return replace(engine, largest_difference=relative, problem=problem)
 
 
-def _failed(engine: Engine, task: Task, error: CannotRunError) -> Engine:
+def _failed(engine: Engine, task: Task, chosen: Options, error: CannotRunError) -> Engine:
     """The peer with the error as its problem.
 
     Raises:
@@ -279,12 +289,28 @@ def _failed(engine: Engine, task: Task, error: CannotRunError) -> Engine:
     """
     if not engine.is_peer:
         raise DlfusionError(
-            f"{task.model} compiled with strategy {engine.name}, on {task.cores} cores: {error}"
+            f"{_ours(engine, task)}: {error}; see what it does alone with: {_compile_command(engine, task, chosen)}"
         ) from error
     return replace(engine, problem=str(error))
 
 
-def _task(network: Network, model: Path, cores: int, precision: str = FP32) -> Task:
+def _ours(engine: Engine, task: Task) -> str:
+    return f"{task.model} compiled with strategy {engine.name}, on {cores_text(task.cores)}"
+
+
+def _compile_command(engine: Engine, task: Task, chosen: Options) -> str:
+    """The command that compiles the same program and checks it layer by layer if it is wrong."""
+    words = ["dlfusion", "compile", str(task.model), "--strategy", engine.name, "--cores", str(task.cores)]
+    words += [] if chosen.isa is None else ["--isa", chosen.isa]
+    words += [] if chosen.precision is Precision.FP32 else ["--precision", chosen.precision]
+    words += ["--exact"] if chosen.exact else []
+    words += [] if chosen.profile is None else ["--profile", str(chosen.profile)]
+    for name, shape in (chosen.shapes or {}).items():
+        words += ["--shape", f"{name}={','.join(map(str, shape))}"]
+    return shlex.join(words)
+
+
+def _task(network: Network, model: Path, cores: int, precision: Precision = Precision.FP32) -> Task:
     inputs = tuple(ArrayPort(port.name, port.array_shape) for port in network.graph.inputs)
     outputs = tuple(ArrayPort(port.name, port.array_shape) for port in network.graph.outputs)
     return Task(model, model, inputs, outputs, cores, precision)

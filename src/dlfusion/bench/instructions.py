@@ -61,9 +61,11 @@ def restriction(isa: str | None, folder: Path) -> Restriction:
         return Restriction()
     library = _build(folder)
     command = [sys.executable, "-m", "dlfusion.bench.instructions"]
-    probe = subprocess.run(
-        command, env={**os.environ, VARIABLE: str(library)}, capture_output=True, timeout=_PROBE_SECONDS, check=False
-    )
+    environment = {**os.environ, VARIABLE: str(library)}
+    try:
+        probe = subprocess.run(command, env=environment, capture_output=True, timeout=_PROBE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return Restriction(isa)
     return Restriction(isa, library if probe.returncode == 0 else None)
 
 

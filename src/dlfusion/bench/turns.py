@@ -6,12 +6,14 @@ settings are left as they are; instead, an engine's turn is over only when the s
 
 import json
 import os
+import re
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,9 @@ TURN_SECONDS = 300.0
 """Longest waits for an engine, far above what any model of the benchmark takes."""
 
 IDLE_SECONDS = 5.0
+END_SECONDS = 10.0
+"""How long a process that has closed its output may take to end."""
+
 _POLL_SECONDS = 0.001
 _LAST_LINES = 4
 
@@ -105,7 +110,8 @@ class EngineProcess:
 def take_turns(engines: Mapping[str, EngineProcess], seconds: float) -> dict[str, CannotRunError]:
     """Let the engines run in turns, each for about `seconds` in all and at least `MINIMUM_SAMPLES` runs.
 
-    Every other round goes through them in the opposite order. Returns the engines that failed on the way and why.
+    Each round begins with the engine that was second in the one before. Returns the engines that failed on the way and
+    why.
     """
     failed: dict[str, CannotRunError] = {}
     turn = list(engines)
@@ -121,7 +127,7 @@ def take_turns(engines: Mapping[str, EngineProcess], seconds: float) -> dict[str
                 continue
             if engine.spent_seconds < seconds or len(engine.samples) < MINIMUM_SAMPLES:
                 unfinished.append(name)
-        turn = unfinished[::-1]
+        turn = unfinished[1:] + unfinished[:1]
     return failed
 
 
@@ -147,6 +153,7 @@ class _Child:
     """A process of `dlfusion.bench.worker` and the lines that go to and fro."""
 
     def __init__(self, mode: str, job: Mapping[str, Any], environment: Mapping[str, str] | None) -> None:
+        self._folders = _folders(job)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "dlfusion.bench.worker", mode],
@@ -179,10 +186,10 @@ class _Child:
             raise CannotRunError(f"it takes more than {seconds:.0f} s")
         line = self._process.stdout.readline()
         if not line.endswith("\n"):
-            raise CannotRunError(f"its process ended with status {self._process.wait()}{self._last_lines()}")
+            raise CannotRunError(f"its process {self._end()}{self._last_lines()}")
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
-            raise CannotRunError(answer["failed"])
+            raise CannotRunError(without_folders(answer["failed"], self._folders))
         return answer
 
     def wait_until_idle(self) -> None:
@@ -196,9 +203,9 @@ class _Child:
             asleep = asleep + 1 if _all_asleep(self._process.pid) else 0
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, 9)
+        # The group outlives its leader: a converter that has crashed may leave others at work.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(BrokenPipeError):
@@ -206,10 +213,38 @@ class _Child:
                     pipe.close()
         self._errors.close()
 
+    def _end(self) -> str:
+        """How the process ended, which it should have when its output is closed."""
+        try:
+            return f"ended with status {self._process.wait(END_SECONDS)}"
+        except subprocess.TimeoutExpired:
+            return f"closed its output and still runs {END_SECONDS:.0f} s later"
+
     def _last_lines(self) -> str:
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        text = without_folders(self._errors.read().decode(errors="replace"), self._folders)
+        lines = text.strip().splitlines()[-_LAST_LINES:]
         return "".join(f"; {line.strip()}" for line in lines if line.strip())
+
+
+def without_folders(text: str, folders: Iterable[Path]) -> str:
+    """The text with files named without these folders, which mean nothing to those who read it elsewhere."""
+    for folder in sorted({str(folder) for folder in folders}, key=len, reverse=True):
+        if folder not in (os.sep, "."):
+            # Not inside a longer path: /other/data/x is no file of /data.
+            text = re.sub(rf"(?<![\w.-]){re.escape(folder + os.sep)}", "", text)
+    return text
+
+
+def _folders(job: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The folders of the files that a job names, and Python's own."""
+    files = (
+        Path(job["task"]["model"]),
+        Path(job["task"]["file"]),
+        *([Path(job["outputs"])] if "outputs" in job else []),
+    )
+    written = (Path(job["folder"]),) if "folder" in job else ()
+    return (*(file.parent for file in files), *written, Path(sys.prefix), Path(sys.base_prefix))
 
 
 def _all_asleep(pid: int) -> bool:

@@ -1,8 +1,8 @@
 """The child process of a comparison: one engine, pinned to its cores, that runs when it is its turn.
 
 It reads lines of JSON from standard input: first the job, then one line for each turn. It answers with lines of JSON on
-what was its standard output when it started; what engines print goes to standard error. It imports neither ONNX nor the
-compiler, so that the memory of a model is measured without them.
+what was its standard output when it started; what engines print goes to standard error. It imports neither ONNX nor
+what plans and compiles, so that the memory of a model is measured without them.
 """
 
 import json
@@ -19,7 +19,7 @@ from dlfusion.bench.instructions import hide_as_told
 from dlfusion.errors import DlfusionError
 from dlfusion.graph.graph import Array
 from dlfusion.runtime import memory as resident
-from dlfusion.runtime.measure import time_slice
+from dlfusion.runtime.measure import time_slice, without_result
 
 SEED = 0
 WARM_UP_RUNS = 3
@@ -44,6 +44,9 @@ def main() -> None:
             serve(adapter, task, job, answers)
     except DlfusionError as error:
         _answer(answers, {"failed": str(error)})
+    except Exception as error:  # noqa: BLE001 - engines' exceptions have no common base
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        _answer(answers, {"failed": ": ".join((type(error).__name__, *lines[-1:]))})
 
 
 def serve(adapter: type[Adapter], task: Task, job: Job, answers: TextIO) -> None:
@@ -57,8 +60,8 @@ def serve(adapter: type[Adapter], task: Task, job: Job, answers: TextIO) -> None
     np.savez(job["outputs"], *session.arrays(session.run()))
     _answer(answers, {"peak_bytes": peak_bytes})
     for _ in sys.stdin:
-        counted: list[tuple[float, Any]] = []
-        spent = time_slice(session.run, counted)
+        counted: list[tuple[float, None]] = []
+        spent = time_slice(without_result(session.run), counted)
         samples = [round(seconds, CLOCK_DIGITS) for seconds, _ in counted]
         _answer(answers, {"samples_seconds": samples, "spent_seconds": spent})
 
@@ -67,6 +70,8 @@ def _load(
     adapter: type[Adapter], task: Task, inputs: tuple[Array, ...], *, measure: bool
 ) -> tuple[Session, int | None]:
     """The warm session, and its peak resident memory above what the process had with inputs and all code loaded.
+
+    What loading, optimizing and packing the model take counts: a user's process needs that too.
 
     The inputs exist before, the outputs are part of the run.
     """

@@ -28,7 +28,7 @@ from dlfusion.cost.terms import (
 from dlfusion.errors import InputError
 from dlfusion.layers.kind import Kind
 from dlfusion.machine.machine import Machine
-from dlfusion.report.characterized import best_layers, best_times
+from dlfusion.report.characterized import best_layers, best_times, computed_directly
 
 Floats = NDArray[np.float64]
 
@@ -259,12 +259,13 @@ def critical_operations(samples: Sequence[Sample]) -> float:
 
     A layer of x operations per core takes a + x / p: a fixed part and a rate, found by non-negative least squares on
     relative errors over all single convolutions (all single layers where there are none) on every core count, each at
-    its fastest partition and step. Throughput x / (a + x / p) is then the share s of p at x = a * p * s / (1 - s).
+    its fastest partition and step. Layers in tiles have no say: they do fewer operations than are counted. Throughput
+    x / (a + x / p) is then the share s of p at x = a * p * s / (1 - s).
 
     Raises:
         InputError: there are no single layers among the samples, or SciPy is not installed.
     """
-    single = [sample for sample in samples if sample.layers == 1 and sample.operations > 0]
+    single = [sample for sample in computed_directly(samples) if sample.layers == 1 and sample.operations > 0]
     convolutions = [sample for sample in single if sample.kind in (Kind.DENSE, Kind.POINTWISE)]
     table = best_times(convolutions or single)
     points = [sample for of_label in table.values() for sample in of_label.values()]

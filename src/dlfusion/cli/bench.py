@@ -14,8 +14,6 @@ from dlfusion.errors import InputError
 if TYPE_CHECKING:
     from dlfusion.report.record import Record
 
-STEM = "comparison"
-
 
 Models = Annotated[list[Path], typer.Argument(metavar="MODEL...", help="ONNX files.", show_default=False)]
 Strategies = Annotated[
@@ -34,7 +32,6 @@ CoreCounts = Annotated[
     list[str] | None, typer.Option("--cores", metavar="N,N,...", help="Core counts.  [default: 1 to all]")
 ]
 Seconds = Annotated[float, typer.Option(min=0.01, help="Seconds of runs for each engine.")]
-Precision = Annotated[str, typer.Option("--precision", metavar="fp32|bf16", help="bf16: also for peers that have it.")]
 Memory = Annotated[bool, typer.Option(help="Measure peak memory too.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="A folder for tables, every sample and a picture.")
@@ -49,7 +46,7 @@ def bench(
     peers: Peers = None,
     cores: CoreCounts = None,
     seconds: Seconds = 3.0,
-    precision: Precision = "fp32",
+    precision: options.Precision = None,
     memory: Memory = True,
     shape: options.Shapes = None,
     exact: options.Exact = False,
@@ -62,29 +59,31 @@ def bench(
     """Time models against other engines: minimum, median, ratio and peak memory for each engine and core count.
 
     Every engine runs in a process of its own, pinned to its cores, in turns with the others, and is compared with ONNX
-    Runtime's outputs. With --isa avx2, AVX-512 is hidden from the peers too where the machine can do that.
+    Runtime's outputs. With --isa avx2, AVX-512 is hidden from the peers too where the machine can do that. With
+    --precision bf16, peers that have it use it too.
     """
     for model in models:
         options.existing_file(model, "an ONNX file")
     if samples is not None and not samples.parent.is_dir():
         raise InputError(f"cannot write {samples}: the folder {samples.parent} does not exist; make it first")
     from dlfusion.bench.compare import STRATEGIES, Options, compare
-    from dlfusion.bench.engines import named_peers
+    from dlfusion.bench.engines import parse_peers
     from dlfusion.machine.host import usable_cores
     from dlfusion.report.plots import require_matplotlib
+    from dlfusion.targets.cpu.precision import choose_precision
 
     if out is not None:
         require_matplotlib()
         existing_or_new_folder(out)
     chosen = Options(
         tuple(strategies) if strategies else STRATEGIES,
-        core_counts(cores) or tuple(range(1, usable_cores() + 1)),
+        options.core_counts(cores) or tuple(range(1, usable_cores() + 1)),
         seconds,
         memory,
         options.parse_shapes(shape),
         isa,
-        None if peers is None else named_peers([name.strip() for name in peers.split(",") if name.strip()]),
-        precision,
+        None if peers is None else parse_peers(peers),
+        choose_precision(precision or options.DEFAULT_PRECISION),
         exact,
     )
     with progress(quiet=as_json) as advance:
@@ -94,22 +93,8 @@ def bench(
         messages().print(f"wrote {samples}", markup=False)
     if out is not None:
         _write_folder(record, out)
-        messages().print(f"wrote {STEM}.md, .json, .png and .svg to {out}", markup=False)
+        messages().print(f"wrote the page, its pictures and every sample to {out}", markup=False)
     _show(record, markdown=markdown, as_json=as_json)
-
-
-def core_counts(texts: list[str] | None) -> tuple[int, ...]:
-    """`["1,2", "4"]` as `(1, 2, 4)`, each once; nothing if nothing was given.
-
-    Raises:
-        InputError: something is no positive whole number.
-    """
-    counts = []
-    for field in (field.strip() for text in texts or () for field in text.split(",")):
-        if not (field.isascii() and field.isdigit() and int(field)):
-            raise InputError(f"--cores {field!r} is not a positive number; example: --cores 1,2")
-        counts.append(int(field))
-    return tuple(dict.fromkeys(counts))
 
 
 def _show(record: "Record", *, markdown: bool, as_json: bool) -> None:
@@ -128,12 +113,7 @@ def _show(record: "Record", *, markdown: bool, as_json: bool) -> None:
 
 
 def _write_folder(record: "Record", folder: Path) -> None:
-    from dlfusion.report.comparison_figures import draw_comparison
-    from dlfusion.report.comparisons import best_table, engine_table
-    from dlfusion.report.table import markdown
+    from dlfusion.report.comparison_pages import STEM, write_comparison
 
     write_text(folder / f"{STEM}.json", json.dumps(record.document()) + "\n")
-    draw_comparison(record, folder, STEM)
-    parts = ["# DLFusion beside other engines", f"![Speed of every engine]({STEM}.png)"]
-    parts += [markdown(best_table(record)), "## Every engine", markdown(engine_table(record))]
-    write_text(folder / f"{STEM}.md", "\n\n".join(part.rstrip("\n") for part in parts) + "\n")
+    write_comparison(record, folder, write_text)

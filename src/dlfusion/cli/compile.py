@@ -63,7 +63,7 @@ def compile_model(
             driver.check_project(network)
         advance("plan", 0, 1)
         task, plan = planned(
-            network, target, plan_file, strategy, cores, profile, budget, database, exact, advance, precision
+            network, target, plan_file, strategy, cores, profile, budget, database, exact, advance, precision, isa
         )
         if is_project:
             advance("generate", 0, 1)

@@ -119,7 +119,8 @@ def progress(*, quiet: bool = False) -> "Iterator[ProgressCallback]":
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=messages()) as bars:
+        # A thread that redraws would take time from what is being measured.
+        with Progress(*columns, console=messages(), auto_refresh=False) as bars:
             yield bars_callback(bars)
     else:
         yield _lines_callback(messages())
@@ -130,7 +131,7 @@ def _ignore(stage: str, done: int, total: int) -> None:
 
 
 def bars_callback(bars: "Progress") -> "ProgressCallback":
-    """One bar a stage. A stage that begins ends the one before it, which may not have counted to its end."""
+    """One bar a stage, drawn at each call. A stage that begins ends the one before, wherever that has come to."""
     tasks: dict[str, TaskID] = {}
 
     def advance(stage: str, done: int, total: int) -> None:
@@ -139,6 +140,7 @@ def bars_callback(bars: "Progress") -> "ProgressCallback":
                 bars.update(task.id, completed=task.total)
             tasks[stage] = bars.add_task(stage, total=total)
         bars.update(tasks[stage], completed=done, total=total)
+        bars.refresh()
 
     return advance
 

@@ -14,8 +14,7 @@ def layers(
     model: options.Model,
     strategy: options.Strategy = None,
     cores: Annotated[
-        list[int] | None,
-        typer.Option("--cores", min=1, help="A core count; may be given several times.  [default: 1 and all]"),
+        list[str] | None, typer.Option("--cores", metavar="N,N,...", help="Core counts.  [default: 1 and all]")
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of runs for each program.")] = 3.0,
     out: Annotated[
@@ -23,7 +22,9 @@ def layers(
         typer.Option("--output", "-o", metavar="DIR", help="A folder for a page with the roofline's picture."),
     ] = None,
     shape: options.Shapes = None,
+    exact: options.Exact = False,
     isa: options.IsaName = None,
+    precision: options.Precision = None,
     as_json: options.Json = False,
 ) -> None:
     """Time every layer: share of the machine's peak, what holds it back, and what fusion and cores gain.
@@ -42,8 +43,9 @@ def layers(
     if out is not None:
         require_matplotlib()
         existing_or_new_folder(out)
-    counts = tuple(cores) if cores else (1, usable_cores())
-    chosen = Options(counts, strategy or options.DEFAULT_STRATEGY, seconds, isa)
+    counts = options.core_counts(cores) or (1, usable_cores())
+    storage = precision or options.DEFAULT_PRECISION
+    chosen = Options(counts, strategy or options.DEFAULT_STRATEGY, seconds, isa, exact, storage)
     with progress(quiet=as_json) as advance:
         report = measure_layers(model, chosen, shapes=options.parse_shapes(shape), progress=advance)
     if out is not None:

@@ -98,6 +98,20 @@ def parse_shapes(texts: list[str] | None) -> dict[str, tuple[int, ...]] | None:
     return shapes
 
 
+def core_counts(texts: list[str] | None) -> tuple[int, ...]:
+    """`["1,2", "4"]` as `(1, 2, 4)`, each once; nothing if nothing was given.
+
+    Raises:
+        InputError: something is no positive whole number.
+    """
+    counts = []
+    for field in (field.strip() for text in texts or () for field in text.split(",")):
+        if not (field.isascii() and field.isdigit() and int(field)):
+            raise InputError(f"--cores {field!r} is not a positive number; example: --cores 1,2")
+        counts.append(int(field))
+    return tuple(dict.fromkeys(counts))
+
+
 def existing_file(path: Path, what: str) -> Path:
     """The path, if a file stands there.
 

@@ -24,12 +24,13 @@ def planned(
     exact: bool,
     advance: Callable[[str, int, int], None],
     precision: str | None = None,
+    isa: str | None = None,
 ) -> tuple["Problem", "Plan"]:
     """What is known of the target, and the plan; the arguments are those of the command line."""
     from dlfusion import driver
     from dlfusion.targets import find_target
 
-    device = find_target(target, precision)
+    device = find_target(target, precision, isa)
     task = driver.problem(network, device, cores, profile, exact=exact)
     if plan_file is not None:
         return task, driver.read_plan(network, plan_file, device, exact=exact)

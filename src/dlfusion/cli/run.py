@@ -1,6 +1,6 @@
 """`dlfusion run`: feed files to a model and show or save what comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,13 +43,15 @@ def run(
     strategy: options.Strategy = None,
     cores: options.Cores = None,
     shape: options.Shapes = None,
+    exact: options.Exact = False,
+    precision: options.Precision = None,
     as_json: options.Json = False,
 ) -> None:
     """Run a model on files: prints the five highest scores, or writes all outputs with -o."""
     if out is not None and out.suffix.lower() not in (".npy", ".npz"):
         raise InputError(f"--output {out} must end in .npy or .npz")
     names = _read_labels(labels)
-    compiled = _executable(model, strategy or options.DEFAULT_STRATEGY, cores, shape, quiet=as_json)
+    compiled = _executable(model, strategy, cores, shape, exact, precision, quiet=as_json)
     from dlfusion.cli.inputs import read_inputs
 
     program = compiled.executable
@@ -67,16 +69,41 @@ def run(
 
 
 def _executable(
-    model: Path, strategy: str, cores: int | None, shape: list[str] | None, *, quiet: bool
+    model: Path,
+    strategy: str | None,
+    cores: int | None,
+    shape: list[str] | None,
+    exact: bool,
+    precision: str | None,
+    *,
+    quiet: bool,
 ) -> "CompiledModel":
     from dlfusion import driver
 
     if model.is_dir():
+        _refuse_choices(model, (strategy, cores, shape or None, exact or None, precision))
         return driver.load(model)
     options.existing_file(model, "an ONNX file or a compiled folder")
     with progress(quiet=quiet) as advance:
         return driver.compile(
-            model, strategy=strategy, cores=cores, shapes=options.parse_shapes(shape), progress=advance
+            model,
+            strategy=strategy or options.DEFAULT_STRATEGY,
+            cores=cores,
+            shapes=options.parse_shapes(shape),
+            exact=exact,
+            precision=precision or options.DEFAULT_PRECISION,
+            progress=advance,
+        )
+
+
+def _refuse_choices(folder: Path, values: Sequence[object]) -> None:
+    """Nothing, unless an option that only compiling could heed was given for a model that is compiled already."""
+    names = ("--strategy", "--cores", "--shape", "--exact", "--precision")
+    given = [name for name, value in zip(names, values, strict=True) if value is not None]
+    if given:
+        raise InputError(
+            f"{folder} is compiled already, so {' and '.join(given)} would have no effect; leave it out, or name the "
+            "ONNX file"
         )
 
 

@@ -54,7 +54,7 @@ class Analytic:
 
         What is hidden is not among them: `cost.terms.total` adds the parts up.
         """
-        numbers = self.numbers(network).of_block(cut.block)
+        numbers = self._numbers(network).of_block(cut.block)
         match self.machine:
             case Cpu() as cpu:
                 found = cpu_terms.cpu_parts(cpu, network, cut, numbers)
@@ -68,7 +68,7 @@ class Analytic:
         """The predicted time of one run of a legal block."""
         return total(self.parts(network, cut), {}, self.overlap)
 
-    def numbers(self, network: Network) -> NetworkNumbers:
+    def _numbers(self, network: Network) -> NetworkNumbers:
         """What the formulas need of a network's layers.
 
         Remembered by identity: comparing networks would compare all their weights.

@@ -83,6 +83,12 @@ class CompiledModel:
         return str(self._executable.description.get("precision", Precision.FP32))
 
     @property
+    def isa(self) -> str | None:
+        """The instruction set that it was compiled for, such as `avx512`."""
+        found = self._executable.description.get("isa")
+        return None if found is None else str(found)
+
+    @property
     def tolerance(self) -> float:
         """How far its outputs may be from the fp32 reference, as a share of their scale."""
         return BF16_TOLERANCE if self.precision == Precision.BF16 else TOLERANCE
@@ -225,7 +231,7 @@ def verify(
     expected = evaluate(network.graph, inputs) if expected is None else expected
     verdict = compare(compiled.outputs(*inputs), expected, compiled.tolerance)
     if not verdict.passed:
-        first = first_difference(network, compiled.plan, inputs, compiled.precision)
+        first = first_difference(network, compiled.plan, inputs, compiled.precision, compiled.isa)
         where = f"first different in layer {first.layer}: {first.verdict}" if first else "no single layer differs"
         raise VerificationError(
             f"{network.graph.name}: the compiled program's output differs from the reference: {verdict}; {where}"
@@ -234,13 +240,21 @@ def verify(
 
 
 def first_difference(
-    network: Network, plan: Plan, inputs: Sequence[Array], precision: str = Precision.FP32
+    network: Network,
+    plan: Plan,
+    inputs: Sequence[Array],
+    precision: str = Precision.FP32,
+    isa: str | None = None,
 ) -> Difference | None:
-    """Runs the plan with every layer's result as an output, and finds the first that differs from the reference."""
+    """Runs the plan with every layer's result as an output, and finds the first that differs from the reference.
+
+    `precision` and `isa` are those of the program that differs: others have other kernels.
+    """
     graph = network.graph
     ports = tuple(Port(layer.name, layer.output, graph.shapes[layer.output]) for layer in network.layers)
     watched = replace(network, graph=replace(graph, outputs=ports))
-    with compile(watched, plan=replace(plan, graph_digest=watched.graph.digest), precision=precision) as compiled:
+    watched_plan = replace(plan, graph_digest=watched.graph.digest)
+    with compile(watched, plan=watched_plan, precision=precision, isa=isa) as compiled:
         tolerance = compiled.tolerance
         results = dict(zip((port.value for port in ports), compiled.outputs(*inputs), strict=True))
     expected = {value: array for value, array in evaluate_all(graph, inputs) if value in results}

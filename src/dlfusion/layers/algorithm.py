@@ -24,7 +24,7 @@ class Algorithm(StrEnum):
     WINOGRAD_6 = "winograd6"
 
 
-OUTPUT_TILE = {Algorithm.WINOGRAD_2: 2, Algorithm.WINOGRAD_4: 4, Algorithm.WINOGRAD_6: 6}
+OUTPUT_TILE: Mapping[str, int] = {Algorithm.WINOGRAD_2: 2, Algorithm.WINOGRAD_4: 4, Algorithm.WINOGRAD_6: 6}
 """m of F(m x m, r x r)."""
 
 _KERNELS = {3: (2, 4, 6), 5: (2, 4)}
@@ -60,7 +60,7 @@ def algorithms(layer: Layer) -> tuple[Algorithm, ...]:
     if few or conv.strides != (1, 1) or conv.dilations != (1, 1):
         return (Algorithm.DIRECT,)
     sizes = _KERNELS.get(conv.kernel[0], ())
-    return (Algorithm.DIRECT, *(algorithm for algorithm, size in OUTPUT_TILE.items() if size in sizes))
+    return (Algorithm.DIRECT, *(Algorithm(name) for name, size in OUTPUT_TILE.items() if size in sizes))
 
 
 def winograd_work(network: Network, layer: Layer, algorithm: Algorithm) -> WinogradWork:
@@ -85,10 +85,7 @@ def winograd_work(network: Network, layer: Layer, algorithm: Algorithm) -> Winog
 
 def output_tile(algorithm: str) -> int:
     """Rows that the algorithm computes at once: m of F(m x m, r x r), 1 for the direct method."""
-    return _TILE_ROWS.get(algorithm, 1)
-
-
-_TILE_ROWS: Mapping[str, int] = {str(algorithm): rows for algorithm, rows in OUTPUT_TILE.items()}
+    return OUTPUT_TILE.get(algorithm, 1)
 
 
 def weight_bytes(network: Network, layer: Layer, algorithm: str) -> int:

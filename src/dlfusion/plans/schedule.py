@@ -103,6 +103,11 @@ class Schedule:
         counts: Ints = -((self.cut.first - self.cut.end - self.lead) // self.block.step_rows)
         return counts
 
+    @property
+    def is_one_step(self) -> bool:
+        """Whether every segment is done in one step, each layer after the other."""
+        return int(self.step_counts.max(initial=1)) == 1
+
     @cached_property
     def progress(self) -> Ints:
         """(layers + inputs, segments, entries): one past the last row made, or read from outside, after each step.
@@ -114,7 +119,7 @@ class Schedule:
         """
         step = self.block.step_rows
         start = None
-        if int(self.step_counts.max()) > 1:
+        if not self.is_one_step:
             start = targets_from(self.flow, self.cut, self.owned, self.produced, step, self.lead // step)
         return progress(self.flow, self.produced, start)
 

@@ -15,6 +15,7 @@ from dlfusion.report.characterized import (
     Fusion,
     best_count,
     best_layers,
+    computed_directly,
     core_counts,
     fusions,
     rate,
@@ -188,7 +189,7 @@ def _paragraphs(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _rate_sentences(profile: Profile) -> tuple[str, ...]:
-    layers = best_layers(profile.samples)
+    layers = best_layers(computed_directly(profile.samples))
     counts = core_counts(profile.samples)
     peaks = {cores: max(rate(by[cores]) for by in layers.values() if cores in by) / 1e9 for cores in counts}
     few, many = counts[0], counts[-1]

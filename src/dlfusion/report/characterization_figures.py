@@ -14,6 +14,7 @@ from dlfusion.report.characterized import (
     Fusion,
     best_count,
     best_layers,
+    computed_directly,
     core_counts,
     fusions,
     median_curve,
@@ -36,14 +37,17 @@ MOST_COMPONENTS = 4
 def throughput(profile: Profile) -> "Figure":
     """Operations per second against operation count: a mark for each layer, for each core count a line of medians.
 
-    The line is of convolutions that sum over channels; other layers, whose rates have other limits, are crosses.
+    The line is of convolutions that sum over channels; other layers, whose rates have other limits, are crosses. All
+    are computed directly, so that their operation counts are what was done.
     """
     drawn = plots.figure(8.5, 4.8)
-    plots.headline(drawn, f"{profile.target}: throughput of single layers", simulated=profile.simulated)
+    plots.headline(
+        drawn, f"{profile.target}: throughput of single layers, computed directly", simulated=profile.simulated
+    )
     axes = drawn.subplots()
     counts = core_counts(profile.samples)
     colours = plots.core_colours(counts)
-    layers = best_layers(profile.samples)
+    layers = best_layers(computed_directly(profile.samples))
     for cores in counts:
         samples = [by_cores[cores] for by_cores in layers.values() if cores in by_cores]
         sums, others = (

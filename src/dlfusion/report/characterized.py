@@ -29,7 +29,7 @@ class Fusion:
     """A chain on one core count: the best fused run against its layers run one by one.
 
     `gain` is the time of the layers alone (each on its best count up to `cores`) over that of the block; `recompute` is
-    the block's operations with halo over those without.
+    the block's operations with halo over those without. All are computed directly, so that only fusing is compared.
     """
 
     label: str
@@ -48,6 +48,11 @@ def best_times(samples: Iterable[Sample]) -> Times:
         if sample.cores not in of_label or sample.minimum < of_label[sample.cores].minimum:
             of_label[sample.cores] = sample
     return found
+
+
+def computed_directly(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The samples with no layer in tiles: only their operation counts are what the machine did."""
+    return tuple(sample for sample in samples if not sample.algorithms)
 
 
 def best_layers(samples: Iterable[Sample]) -> Times:
@@ -132,10 +137,11 @@ def _both(one: Region, other: Region) -> Region | None:
 
 
 def fusions(samples: Sequence[Sample]) -> tuple[Fusion, ...]:
-    """Every chain on every core count on which it was measured, its best step taken."""
-    alone = best_layers(samples)
+    """Every chain on every core count on which it was measured, computed directly, its best step taken."""
+    direct = computed_directly(samples)
+    alone = best_layers(direct)
     found = []
-    for label, by_cores in best_times(sample for sample in samples if sample.layers > 1).items():
+    for label, by_cores in best_times(sample for sample in direct if sample.layers > 1).items():
         members = [alone[name] for name in chain_layers(label)]
         for cores, fused in by_cores.items():
             apart = sum(min(s.minimum for count, s in member.items() if count <= cores) for member in members)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlfusion.report.comparisons import ours_text
 from dlfusion.report.plots import SERIES_COLOURS, figure, headline, save, tidy
 from dlfusion.report.record import Comparison, Engine, Record, geometric_means
-from dlfusion.report.units import milliseconds
+from dlfusion.report.units import cores_text, milliseconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,11 +33,12 @@ def draw_comparison(record: Record, folder: Path, stem: str) -> tuple[Path, Path
     most = max(sum(entry.cores == cores for entry in record.comparisons) for cores in counts)
     width = max(7.0, 1.2 + most * (len(record.peers) + 1.6) * _INCHES_PER_BAR)
     drawn = figure(width, 0.7 + 2.9 * len(counts))
-    headline(drawn, f"Speed, best peer = 1 ({record.precision}, batch 1)", simulated=False)
+    ours = f"; DLFusion: {ours_text(record)}" if record.strategy_count > 1 else ""
+    headline(drawn, f"Speed, best peer = 1 ({record.precision}{ours})", simulated=False)
     means = geometric_means(record)
     for index, cores in enumerate(counts):
         axes = drawn.add_subplot(len(counts), 1, index + 1)
-        title = f"{cores} {'core' if cores == 1 else 'cores'}"
+        title = cores_text(cores)
         if cores in means:
             title += f"    DLFusion over the best peer on the paper's five models: {means[cores]:.2f} (geometric mean)"
         tidy(

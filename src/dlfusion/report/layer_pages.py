@@ -7,7 +7,6 @@ from typing import Any
 from dlfusion.report.layer_tables import (
     LAYER_NOTES,
     blocks_table,
-    cores_text,
     gains_table,
     layers_table,
     rates_table,
@@ -16,7 +15,7 @@ from dlfusion.report.layers import ModelReport
 from dlfusion.report.roofline import draw_roofline
 from dlfusion.report.strategies import file_name
 from dlfusion.report.table import Column, Table, markdown
-from dlfusion.report.units import milliseconds, percent
+from dlfusion.report.units import cores_text, milliseconds, percent
 
 
 def write_page(report: ModelReport, folder: Path, write: Callable[[Path, str], None]) -> tuple[Path, Path]:
@@ -93,8 +92,8 @@ def index_text(documents: Sequence[Mapping[str, Any]]) -> str:
     return (
         "# How close every layer comes to the machine's limits\n\n"
         f"Measured on {machines}. Fusion gains: time of the same kernels with every layer alone on all cores, over the "
-        "time of the plan. Cores gain: time on one core over the time. Of peak: operations of the direct method over "
-        "those at the measured peak of as many cores; Winograd needs fewer. Each model's page names what holds back "
-        "every layer below 80 % of the peak. Made by `python -m benchmarks.performance`.\n\n"
-        + markdown(index_table(documents))
+        "time of the plan. Cores gain: the model's time on the fewest cores that were measured, over the time. Of "
+        "peak: operations of the direct method over those at the measured peak of as many cores; Winograd needs fewer. "
+        "Each model's page names what holds back every layer below 80 % of the peak. Made by "
+        "`python -m benchmarks.performance`.\n\n" + markdown(index_table(documents))
     )

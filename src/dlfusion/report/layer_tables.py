@@ -4,7 +4,7 @@ from dlfusion.machine.rates import Level, Rates
 from dlfusion.report.layers import BlockGain, CoreReport, MeasuredLayer, ModelReport
 from dlfusion.report.limits import GOOD_SHARE
 from dlfusion.report.table import Column, Table
-from dlfusion.report.units import bytes_text, milliseconds, percent
+from dlfusion.report.units import bytes_text, cores_text, milliseconds, percent
 
 _TIME_NOTE = (
     "Time: the fastest run of the layer, alone in a block of the whole program. GFLOP/s count the operations of the "
@@ -18,11 +18,6 @@ _BOUND_NOTE = (
 )
 LAYER_NOTES = (_TIME_NOTE, _BOUND_NOTE)
 """How to read `layers_table`."""
-
-
-def cores_text(cores: int) -> str:
-    """`1 core`, `2 cores`."""
-    return f"{cores} core{'' if cores == 1 else 's'}"
 
 
 def rates_table(report: ModelReport) -> Table:
@@ -84,7 +79,7 @@ def gains_table(report: ModelReport) -> Table:
     note = (
         f"Planned: the plan of strategy {strategies}. Unfused: the same kernels, every layer alone on all cores. Both "
         "ran in turns; gains are ratios of their fastest runs; cores are held against "
-        f"{cores_text(report.cores[0].cores)}."
+        f"{cores_text(report.cores[0].cores)}. Weights were stored as {report.precision}."
     )
     return Table(f"{report.model}: what fusion and cores gain", columns, rows, (note,))
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
+from dlfusion.cost.winograd_terms import operations_per_element
 from dlfusion.graph.graph import FLOAT_BYTES
 from dlfusion.layers.algorithm import Algorithm, WinogradWork, output_tile, winograd_work
 from dlfusion.layers.kind import Kind, kind
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.rates import Level
-from dlfusion.ops.conv import Conv
 from dlfusion.plans.memory import peak_tensor_bytes
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.plans.schedule import schedule
@@ -77,6 +77,7 @@ def _layer_work(network: Network, block: Block, way: Way, places: "_Places") -> 
         busiest_arithmetic=float(done.max()),
         lanes=(used, ceil(used / way.lanes) * way.lanes),
         tiles=None if tiles is None else (ceil(shape[2] / size) * size, ceil(shape[3] / size) * size),
+        output_size=(shape[2], shape[3]),
         multiply_adds=multiply_adds(network, layer),
         other_steps=_BEGIN_AND_STORE + len(layer.epilogue) if _sums(layer) else 0,
         outputs=prod(shape),
@@ -84,26 +85,9 @@ def _layer_work(network: Network, block: Block, way: Way, places: "_Places") -> 
         inputs=places.inputs(layer),
         output=places.output(layer),
         tile_bytes=0 if tiles is None else (tiles.transformed_inputs + tiles.transformed_outputs) * FLOAT_BYTES,
-        transform_steps=0.0 if tiles is None else transform_steps(tiles, size, layer),
+        transform_steps=0.0 if tiles is None else _transform_steps(tiles, layer, algorithm),
         copied_bytes=way.copied_bytes,
     )
-
-
-def transform_steps(tiles: WinogradWork, size: int, layer: Layer) -> float:
-    """Additions and multiply-adds of all transforms, each element of a tile counted alone.
-
-    Both directions transform the rows of a tile, then its columns. The points of evaluation but 0 and infinity come in
-    pairs, positive and negative, that share all but the last addition (as in wincnn and winograd.hpp): with P pairs
-    2 P^2 + 3 P instructions for A inputs, and 2 P + M (P - 1) + 2 for M outputs.
-    """
-    conv = layer.anchor.operator
-    if not isinstance(conv, Conv):
-        raise TypeError(f"layer {layer.name} is no convolution")
-    side = size + conv.kernel[0] - 1
-    pairs = (side - 2) // 2
-    of_input = 2 * side * (2 * pairs**2 + 3 * pairs)
-    of_output = (side + size) * (2 * pairs + size * (pairs - 1) + 2)
-    return (tiles.transformed_inputs * of_input + tiles.transformed_outputs * of_output) / side**2
 
 
 def present_rows(network: Network, layer: Layer) -> float:
@@ -125,6 +109,12 @@ def multiply_adds(network: Network, layer: Layer) -> float:
     shapes = [network.shape(layer.reads[0].value)]
     parameters = [array.shape for array in network.graph.parameters(layer.anchor)]
     return layer.anchor.operator.operations(shapes, parameters) / 2 / prod(network.shape(layer.anchor.output))
+
+
+def _transform_steps(tiles: WinogradWork, layer: Layer, algorithm: Algorithm) -> float:
+    """Instructions of all transforms, each element of a tile counted alone."""
+    of_input, of_output = operations_per_element(layer, algorithm)
+    return tiles.transformed_inputs * of_input + tiles.transformed_outputs * of_output
 
 
 def _sums(layer: Layer) -> bool:

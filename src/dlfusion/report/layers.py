@@ -146,13 +146,14 @@ class CoreReport:
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """Everything measured of a model in one run."""
+    """Everything measured of a model in one run; `precision` is how its programs stored weights."""
 
     model: str
     machine: str
     isa: str
     compiler: str
     cores: tuple[CoreReport, ...]
+    precision: str = "fp32"
 
     def core_gain(self, report: CoreReport) -> float:
         """Times as fast as the default plan on the fewest cores that were measured, by the fastest runs."""
@@ -166,6 +167,7 @@ class ModelReport:
             "machine": self.machine,
             "isa": self.isa,
             "compiler": self.compiler,
+            "precision": self.precision,
             "cores": [self._core_document(report) for report in self.cores],
         }
 

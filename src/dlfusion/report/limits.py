@@ -55,6 +55,7 @@ class LayerWork:
         busiest_arithmetic: of the core with the most.
         lanes: of the vectors that hold its outputs, how many lanes are used and how many there are.
         tiles: rows and columns that its tiles cover; None without tiles.
+        output_size: rows and columns of its output.
         multiply_adds: for each output number.
         other_steps: further instructions for each vector of outputs: start of the sum, epilogue, store.
         outputs: numbers that it computes.
@@ -79,6 +80,7 @@ class LayerWork:
     busiest_arithmetic: float
     lanes: tuple[int, int]
     tiles: tuple[int, int] | None
+    output_size: tuple[int, int]
     multiply_adds: float
     other_steps: int
     outputs: int
@@ -205,7 +207,7 @@ def _uneven_text(work: LayerWork) -> str:
 
 def _tile_waste(work: LayerWork, peak: float) -> tuple[str, float]:
     """Products for outputs that tiles cover but the map does not have."""
-    height, width = (int(size) for size in work.shape.split(" → ")[1].split("x")[1:])
+    height, width = work.output_size
     rows, columns = work.tiles or (height, width)
     wasted = 1 - height * width / (rows * columns)
     return f"tiles cover {rows}x{columns} of {height}x{width}", wasted * work.arithmetic / peak

@@ -6,8 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE
+
 SCHEMA = 2
 """Version of the document's form."""
+
+PEER_TOLERANCES: Mapping[str, float] = {"fp32": 1e-3, "bf16": 5e-2}
+"""The largest difference from ONNX Runtime's fp32 outputs, relative to their scale, that a peer may have.
+
+In fp32 it leaves room for Winograd's algorithms with large tiles, in bf16 for numbers of 8 bits (an error of 2^-9 each)
+in activations too, whose errors add up over the layers. With a larger one it computes something else, and its time
+means nothing."""
+
+OUR_TOLERANCES: Mapping[str, float] = {"fp32": TOLERANCE, "bf16": BF16_TOLERANCE}
+"""The same for DLFusion: what every compiled program is held to."""
 
 PAPER_MODELS = ("alexnet", "vgg19", "resnet18", "resnet50", "mobilenetv2")
 """The five models of the DLFusion paper (arXiv 2011.05630)."""
@@ -40,6 +52,11 @@ class Engine:
         return min(self.samples_seconds, default=math.inf)
 
     @property
+    def allowed_difference(self) -> float:
+        """The largest difference from ONNX Runtime's outputs, relative to their scale, that this engine may have."""
+        return (PEER_TOLERANCES if self.is_peer else OUR_TOLERANCES)[self.precision]
+
+    @property
     def median_seconds(self) -> float:
         """The run in the middle; infinite where the engine cannot run the model."""
         return statistics.median(self.samples_seconds) if self.samples_seconds else math.inf
@@ -62,6 +79,11 @@ class Comparison:
     def best(self) -> Engine:
         """The strategy with the fastest run."""
         return min((engine for engine in self.engines if not engine.is_peer), key=lambda engine: engine.minimum_seconds)
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """The strategies that were tried, those with the plan of another one included."""
+        return (*(engine.name for engine in self.engines if not engine.is_peer), *self.same_plan)
 
     @property
     def best_peer(self) -> Engine | None:
@@ -106,6 +128,11 @@ class Record:
     def peers(self) -> tuple[Engine, ...]:
         """The peers in the order in which they were asked for, as the first comparison has them."""
         return tuple(engine for engine in self.comparisons[0].engines if engine.is_peer) if self.comparisons else ()
+
+    @property
+    def strategy_count(self) -> int:
+        """Of how many strategies DLFusion's numbers are the best: the most that any comparison tried."""
+        return max((len(entry.strategies) for entry in self.comparisons), default=0)
 
     def document(self) -> dict[str, Any]:
         """The record as JSON can hold it, samples included; units are in the names."""

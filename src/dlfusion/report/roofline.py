@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.kind import Kind
 from dlfusion.machine.rates import Level, Rates
-from dlfusion.report.layer_tables import cores_text
 from dlfusion.report.layers import CoreReport, MeasuredLayer, ModelReport
 from dlfusion.report.plots import SERIES_COLOURS, figure, headline, require_matplotlib, save_png, tidy
+from dlfusion.report.units import cores_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

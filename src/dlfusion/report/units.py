@@ -36,3 +36,8 @@ def operations_text(count: float) -> str:
     '8.18 GOP'
     """
     return f"{count / 1e9:.2f} GOP" if count >= 1e9 else f"{count / 1e6:.2f} MOP"
+
+
+def cores_text(cores: int) -> str:
+    """`1 core`, `2 cores`."""
+    return f"{cores} core{'' if cores == 1 else 's'}"

@@ -64,16 +64,21 @@ def compare(outputs: Sequence[Array], expected: Sequence[Array], tolerance: floa
 
 
 def require_equal(
-    outputs: Sequence[Array], expected: Sequence[Array], what: str, tolerance: float = TOLERANCE
+    outputs: Sequence[Array],
+    expected: Sequence[Array],
+    what: str,
+    tolerance: float = TOLERANCE,
+    next_step: str = "",
 ) -> Verdict:
     """The verdict, if it passes.
 
     Raises:
-        VerificationError: It does not; the message starts with `what` and has the numbers.
+        VerificationError: It does not; the message starts with `what`, has the numbers, and ends with `next_step`.
     """
     verdict = compare(outputs, expected, tolerance)
     if not verdict.passed:
-        raise VerificationError(f"{what}: the result differs from the reference: {verdict}")
+        then = f"; {next_step}" if next_step else ""
+        raise VerificationError(f"{what}: the result differs from the reference: {verdict}{then}")
     return verdict
 
 

@@ -89,7 +89,7 @@ class Executable:
 
     @property
     def context_bytes(self) -> int:
-        """Memory for activations and line buffers of this executable, without the weights."""
+        """Memory for activations, line buffers and what kernels work in, without the weights."""
         return self._library.context_bytes
 
     @property

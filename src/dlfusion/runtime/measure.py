@@ -59,7 +59,7 @@ def interleave(
     settings: Mapping[str, Setting] | None = None,
 ) -> Mapping[str, Measurement]:
     """Time each candidate for about `seconds`, all in turns, as `take_turns` does."""
-    runs = take_turns(tuple(candidates.values()), seconds, warmup)
+    runs = take_turns([without_result(run) for run in candidates.values()], seconds, warmup)
     here = Setting(platform.processor() or platform.machine())
     return {
         name: Measurement(name, tuple(sample for sample, _ in counted), here if settings is None else settings[name])
@@ -73,8 +73,9 @@ def take_turns(
     """Run each candidate for about `seconds`, all in turns: for each its counted runs, their seconds and results.
 
     Each candidate first runs `warmup` times untimed. Then every candidate gets a slice of a tenth of a second, or one
-    run if that takes longer, and the next turn goes through them in the opposite order, until each has had its time.
-    The first run of a slice is not counted: it finds the caches full of another candidate's data.
+    run if that takes longer, and the next turn begins with the one that was second, until each has had its time. The
+    first run of a slice is not counted: it finds the caches full of another candidate's data. All results stay alive
+    until the end; large ones that nobody reads are better dropped, see `without_result`.
     """
     for run in candidates:
         for _ in range(warmup):
@@ -86,8 +87,21 @@ def take_turns(
         for index in turn:
             spent[index] += time_slice(candidates[index], counted[index])
         unfinished = [index for index in turn if spent[index] < seconds or len(counted[index]) < MINIMUM_SAMPLES]
-        turn = unfinished[::-1]
+        turn = unfinished[1:] + unfinished[:1]
     return tuple(tuple(runs) for runs in counted)
+
+
+def without_result(run: Callable[[], object]) -> Callable[[], None]:
+    """The same run, whose result is freed at once.
+
+    An allocator then reuses the memory in the next run, as in a program that looks at one result after the other; if
+    all results were kept, every run would wait for fresh pages.
+    """
+
+    def drop() -> None:
+        run()
+
+    return drop
 
 
 def time_slice(run: Callable[[], Result], counted: list[tuple[float, Result]]) -> float:

@@ -168,6 +168,18 @@ def predict(problem: Problem, block: Block) -> float:
     return problem.cost.block(problem.network, schedule(problem.network, block)).seconds
 
 
+def cut_reason(apart_seconds: float, merged_seconds: float) -> str:
+    """Why a cover cuts between two blocks: predicted times of both together, and of all as one block.
+
+    One block may be predicted to be faster and still not be taken: it must gain `FUSION_DOUBT`.
+    """
+    apart, merged = apart_seconds * 1e6, merged_seconds * 1e6
+    reason = f"repair: {apart:.1f} us with this cut, {merged:.1f} us as one block with the next"
+    if merged < apart:
+        reason += f", which gains less than the {FUSION_DOUBT * 100:.0f} % that fusing must gain where there are caches"
+    return reason
+
+
 def layer_signatures(network: Network, algorithms: tuple[str, ...]) -> tuple[int, ...]:
     """A number for each layer, equal for layers of equal work by one algorithm that read equally distant layers."""
     numbers: dict[Hashable, int] = {}

@@ -12,20 +12,21 @@ def target_names() -> tuple[str, ...]:
     return ("cpu", *sorted(machine_files()))
 
 
-def find_target(name: str, precision: str | None = None) -> Target:
+def find_target(name: str, precision: str | None = None, isa: str | None = None) -> Target:
     """The target called `name`: `cpu`, a shipped machine file such as `mlu100`, or the path of a machine file.
 
-    `precision` is how programs for the CPU store weights, `fp32` (the default) or `bf16`; other targets have no choice.
+    `precision` is how programs for the CPU store weights, `fp32` (the default) or `bf16`; `isa` is their instruction
+    set, `avx512` or `avx2` (default: the best that this CPU has). Other targets have no such choices.
 
     Raises:
-        InputError: there is no such target or precision, or a file has the name of another target.
+        InputError: there is no such target, precision or instruction set, or a file has the name of another target.
         MachineError: the machine file is wrong.
     """
     # Each target is imported when it is asked for: the CPU's needs the compiler driver, the others the simulator.
     if name == "cpu":
         from dlfusion.targets.cpu.measuring import CpuTarget
 
-        return CpuTarget() if precision is None else CpuTarget(precision=precision)
+        return CpuTarget(isa) if precision is None else CpuTarget(isa, precision=precision)
     shipped = machine_files().get(name)
     if shipped is None and not name.endswith(".toml"):
         raise InputError(
@@ -34,6 +35,8 @@ def find_target(name: str, precision: str | None = None) -> Target:
         )
     if precision is not None:
         raise InputError(f"the target `{name}` has no choice of precisions, so {precision} has no effect; leave it out")
+    if isa is not None:
+        raise InputError(f"the target `{name}` has no choice of instruction sets, so {isa} has no effect; leave it out")
     path = Path(name)
     if shipped is None and path.stem in target_names() and path.resolve() not in _shipped_paths():
         # Its profile and its results would pass for those of the target of that name.

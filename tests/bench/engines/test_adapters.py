@@ -8,8 +8,8 @@ import pytest
 from onnx import helper
 
 from dlfusion import driver
-from dlfusion.bench.engines import PEERS, installed_peers, named_peers
-from dlfusion.bench.engines.adapter import BF16, FP32, Adapter, CannotRunError, Task, run_converter, shaped
+from dlfusion.bench.engines import PEERS, installed_peers, named_peers, parse_peers
+from dlfusion.bench.engines.adapter import Adapter, CannotRunError, Task, run_converter, shaped
 from dlfusion.bench.engines.compiled import Compiled
 from dlfusion.bench.engines.ncnn import Ncnn
 from dlfusion.bench.engines.onnx_runtime import outputs
@@ -19,6 +19,7 @@ from dlfusion.errors import InputError
 from dlfusion.graph.graph import Array
 from dlfusion.machine.host import usable_cpus
 from dlfusion.runtime.program import ArrayPort
+from dlfusion.targets.cpu.precision import Precision
 from tests.support.onnx_models import make_model, weights
 
 SHAPE = (1, 3, 17, 19)
@@ -57,6 +58,23 @@ def test_a_peer_gives_what_onnx_runtime_gives(peer: type[Adapter], task: Task, t
             np.testing.assert_allclose(stored[f"arr_{index}"], expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_runs_on_the_shapes_that_an_open_model_is_given(peer: type[Adapter], tmp_path: Path) -> None:
+    if not peer.is_installed():
+        pytest.skip(f"{peer.title} is not installed")
+    nodes = [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    path = tmp_path / "open.onnx"
+    onnx.save(make_model(nodes, {"x": ("n", 3, "h", "w")}, constants={"w": weights(8, 3, 3, 3)}), path)
+    task = Task(path, path, (ArrayPort("x", SHAPE),), (ArrayPort("y", (1, 8, 17, 19)),))
+    folder = tmp_path / "converted"
+    folder.mkdir()
+    file = tmp_path / "outputs.npz"
+    ready = Task(path, convert(peer, task, folder), task.inputs, task.outputs)
+    with EngineProcess(Start(peer, ready, usable_cpus()[:1], file)), np.load(file) as stored:
+        (expected,) = outputs(path, task.inputs, _inputs(task))
+        np.testing.assert_allclose(stored["arr_0"], expected, atol=1e-4)
+
+
 def _inputs(task: Task) -> list[Array]:
     generator = np.random.default_rng(0)
     return [generator.standard_normal(port.shape, np.float32) for port in task.inputs]
@@ -77,6 +95,7 @@ def test_peers_are_named_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch)
     for peer in PEERS:
         monkeypatch.setattr(peer, "packages", ("numpy",))
     assert [peer.name for peer in named_peers(["mnn", "onnxruntime", "mnn"])] == ["mnn", "onnxruntime"]
+    assert [peer.name for peer in parse_peers("mnn, onnxruntime,")] == ["mnn", "onnxruntime"]
     monkeypatch.setattr(Ncnn, "packages", ("ncnn_of_nowhere", "numpy"))
     with pytest.raises(
         InputError, match=r"ncnn needs ncnn_of_nowhere, which is not installed: pip install 'dlfusion\[ncnn\]'"
@@ -85,8 +104,8 @@ def test_peers_are_named_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_precision_falls_back_to_fp32_where_an_engine_has_no_other() -> None:
-    assert {peer.name: peer.precision(BF16) for peer in PEERS} == {
-        "onnxruntime": FP32, "openvino": BF16, "ncnn": BF16, "mnn": FP32
+    assert {peer.name: peer.precision(Precision.BF16) for peer in PEERS} == {
+        "onnxruntime": "fp32", "openvino": "bf16", "ncnn": "bf16", "mnn": "fp32"
     }  # fmt: skip
     assert OpenVino.settings(TASK)["INFERENCE_PRECISION_HINT"] == "f32"
     assert all("2" in peer.settings(TASK).values() for peer in PEERS)

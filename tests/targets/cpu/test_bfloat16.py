@@ -12,13 +12,14 @@ from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.gemm import Gemm
-from dlfusion.targets.cpu.bfloat16 import ZERO_SHARE, pack_units, rounded, storable, unpack_units, widened
+from dlfusion.targets.cpu.bfloat16 import ZERO_SHARE, pack_units, rounded, storable
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import conv_blocked, winograd
 from dlfusion.targets.cpu.kernels.packing import Channels
 from dlfusion.targets.cpu.precision import Precision, choose_precision
 from dlfusion.targets.cpu.section import Section
+from tests.support.bfloat16 import unpack_units, widened
 from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer, supports
 
 Array = NDArray[np.float32]

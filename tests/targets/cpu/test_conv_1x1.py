@@ -9,11 +9,11 @@ from dlfusion.layers.layer import Network
 from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
-from dlfusion.targets.cpu.bfloat16 import unpack_units
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels.conv_1x1 import candidates
 from dlfusion.targets.cpu.precision import Precision
+from tests.support.bfloat16 import unpack_units
 from tests.targets.cpu.kernel_harness import Step, check, single_layer
 from tests.targets.cpu.row_cases import check_all, drives
 

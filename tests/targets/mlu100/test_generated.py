@@ -126,6 +126,14 @@ def test_core_counts_of_others_are_refused() -> None:
         generate(network, replace(made, blocks=(replace(made.blocks[0], cores=3), *made.blocks[1:])))
 
 
+def test_algorithms_of_others_are_refused() -> None:
+    network = toy()
+    made = plan(network)
+    tiled = replace(made.blocks[0], algorithms=((made.blocks[0].first, "winograd4"),))
+    with pytest.raises(PlanError, match="block 0: algorithms are named"):
+        generate(network, replace(made, blocks=(tiled, *made.blocks[1:])))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="clang comes with the ziglang wheel")
 def test_clang_warns_of_nothing(tmp_path: Path) -> None:

@@ -17,6 +17,15 @@ def installed_peers() -> tuple[type[Adapter], ...]:
     return tuple(peer for peer in PEERS if peer.is_installed())
 
 
+def parse_peers(text: str) -> tuple[type[Adapter], ...]:
+    """The peers that a text like `onnxruntime,mnn` names.
+
+    Raises:
+        InputError: there is no such peer, or it is not installed; the message says how to install it.
+    """
+    return named_peers([name.strip() for name in text.split(",") if name.strip()])
+
+
 def named_peers(names: Sequence[str]) -> tuple[type[Adapter], ...]:
     """The peers of these names, in this order, each once.
 

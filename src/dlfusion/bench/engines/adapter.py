@@ -16,10 +16,7 @@ from typing import Any, ClassVar, Self
 from dlfusion.errors import DlfusionError, InputError
 from dlfusion.graph.graph import Array
 from dlfusion.runtime.program import ArrayPort
-
-FP32, BF16 = "fp32", "bf16"
-PRECISIONS = (FP32, BF16)
-"""fp32: all numbers and products in 32 bits. bf16: an engine may store and multiply in bf16 where it can."""
+from dlfusion.targets.cpu.precision import Precision
 
 
 class CannotRunError(DlfusionError):
@@ -30,7 +27,8 @@ class CannotRunError(DlfusionError):
 class Task:
     """A model to run: its ONNX file, its inputs and outputs in order, the threads, the precision.
 
-    Paths are absolute. `file` is what the engine loads: the ONNX file, or what the adapter's `convert` made of it.
+    Paths are absolute. `file` is what the engine loads: the ONNX file, or what the adapter's `convert` made of it. In
+    fp32 all numbers and products have 32 bits; in bf16 an engine may store and multiply in bf16 where it can.
     """
 
     model: Path
@@ -38,7 +36,7 @@ class Task:
     inputs: tuple[ArrayPort, ...]
     outputs: tuple[ArrayPort, ...]
     cores: int = 1
-    precision: str = FP32
+    precision: Precision = Precision.FP32
 
     def document(self) -> dict[str, Any]:
         """The task as JSON can hold it."""
@@ -63,7 +61,7 @@ class Task:
             ports["inputs"],
             ports["outputs"],
             document["cores"],
-            document["precision"],
+            Precision(document["precision"]),
         )
 
 
@@ -91,7 +89,7 @@ class Adapter(ABC):
     distribution: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     install: ClassVar[str]
-    precisions: ClassVar[tuple[str, ...]] = (FP32,)
+    precisions: ClassVar[tuple[Precision, ...]] = (Precision.FP32,)
 
     @classmethod
     def is_installed(cls) -> bool:
@@ -130,9 +128,9 @@ class Adapter(ABC):
         import_module(cls.packages[0])
 
     @classmethod
-    def precision(cls, asked: str) -> str:
+    def precision(cls, asked: Precision) -> Precision:
         """The precision that the engine really uses where `asked` is asked for."""
-        return asked if asked in cls.precisions else FP32
+        return asked if asked in cls.precisions else Precision.FP32
 
     @classmethod
     def settings(cls, task: Task) -> dict[str, str]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from dlfusion.bench.engines.adapter import PRECISIONS, Adapter, Session, Task
+from dlfusion.bench.engines.adapter import Adapter, Session, Task
 from dlfusion.graph.graph import Array
 from dlfusion.runtime.executable import Executable
+from dlfusion.targets.cpu.precision import Precision
 
 
 class Compiled(Adapter):
@@ -15,7 +16,7 @@ class Compiled(Adapter):
     distribution = "dlfusion"
     packages = ("dlfusion",)
     install = "pip install dlfusion"
-    precisions = PRECISIONS
+    precisions = tuple(Precision)
 
     @classmethod
     def load(cls, task: Task, inputs: Sequence[Array]) -> Session:

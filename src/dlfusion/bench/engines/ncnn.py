@@ -12,17 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from dlfusion.bench.engines.adapter import (
-    BF16,
-    FP32,
-    Adapter,
-    CannotRunError,
-    Session,
-    Task,
-    run_converter,
-    shaped,
-)
+from dlfusion.bench.engines.adapter import Adapter, CannotRunError, Session, Task, run_converter, shaped
 from dlfusion.graph.graph import Array
+from dlfusion.targets.cpu.precision import Precision
 
 _STEM = "converted"
 
@@ -35,7 +27,7 @@ class Ncnn(Adapter):
     distribution = "ncnn"
     packages = ("ncnn", "pnnx")
     install = "pip install 'dlfusion[ncnn]' && pip install --no-deps pnnx"
-    precisions = (FP32, BF16)
+    precisions = tuple(Precision)
 
     @classmethod
     def settings(cls, task: Task) -> dict[str, str]:
@@ -44,7 +36,7 @@ class Ncnn(Adapter):
             "use_fp16_packed": "0",
             "use_fp16_storage": "0",
             "use_fp16_arithmetic": "0",
-            "use_bf16_storage": str(int(task.precision == BF16)),
+            "use_bf16_storage": str(int(task.precision is Precision.BF16)),
         }
 
     @classmethod

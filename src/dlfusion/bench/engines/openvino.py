@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlfusion.bench.engines.adapter import BF16, FP32, Adapter, CannotRunError, Session, Task, shaped
+from dlfusion.bench.engines.adapter import Adapter, CannotRunError, Session, Task, shaped
 from dlfusion.graph.graph import Array
+from dlfusion.targets.cpu.precision import Precision
 
-_HINTS = {FP32: "f32", BF16: "bf16"}
+_HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 _ISAS = {"avx2": "AVX2", "avx512": "AVX512_CORE"}
 
 
@@ -19,7 +20,7 @@ class OpenVino(Adapter):
     distribution = "openvino"
     packages = ("openvino",)
     install = "pip install 'dlfusion[openvino]'"
-    precisions = (FP32, BF16)
+    precisions = tuple(Precision)
 
     @classmethod
     def settings(cls, task: Task) -> dict[str, str]:
@@ -35,13 +36,30 @@ class OpenVino(Adapter):
         return {} if isa is None else {"ONEDNN_MAX_CPU_ISA": _ISAS[isa]}
 
     @classmethod
+    def preload(cls) -> None:
+        """Load the engine's code with its plugin for CPUs and its reader of ONNX, which it loads with the first model.
+
+        Raises:
+            InputError: it is not installed.
+        """
+        super().preload()
+        import openvino
+        from openvino.frontend import FrontEndManager
+
+        openvino.Core().get_versions("CPU")
+        FrontEndManager().load_by_framework("onnx")
+
+    @classmethod
     def load(cls, task: Task, inputs: Sequence[Array]) -> Session:
         cls.require()
         import openvino
 
         core = openvino.Core()
         try:
-            compiled = core.compile_model(str(task.file), "CPU", cls.settings(task))
+            model = core.read_model(str(task.file))
+            model.reshape({port.name: list(port.shape) for port in task.inputs})
+            compiled = core.compile_model(model, "CPU", cls.settings(task))
+            del model
         except RuntimeError as error:
             raise CannotRunError(str(error).strip().splitlines()[-1]) from error
         request = compiled.create_infer_request()

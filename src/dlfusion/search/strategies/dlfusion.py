@@ -19,7 +19,7 @@ from dlfusion.errors import PlanError
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.search.blocks import single
 from dlfusion.search.choices import few_core_counts
-from dlfusion.search.joint_repair import Choice, Corrected, predict, repair
+from dlfusion.search.joint_repair import Choice, Corrected, cut_reason, predict, repair
 from dlfusion.search.joint_rows import Facts, Flags, Floats, Tables, facts, tabulate
 from dlfusion.search.joint_times import Pace
 from dlfusion.search.joint_walk import Cut, Walk
@@ -179,7 +179,7 @@ class _Decision:
             merged = float(choices.seconds[following.last, depth].min())
         if not np.isfinite(merged):
             return f"repair: layers {choice.first} to {following.last} cannot be one block"
-        return f"repair: {apart * 1e6:.1f} us with this cut, {merged * 1e6:.1f} us as one block with the next"
+        return cut_reason(apart, merged)
 
 
 def create(argument: str | None) -> Strategy:

@@ -50,11 +50,6 @@ def rounded(values: Array) -> NDArray[np.uint16]:
     return (((bits & _SIGN) | upper).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
 
 
-def widened(halves: NDArray[np.uint16]) -> Array:
-    """The float32 value of each bfloat16."""
-    return (halves.astype(np.uint32) << np.uint32(16)).view(np.float32)
-
-
 def pair_words(lower: Array, upper: Array, largest: float) -> Bits:
     """Words whose lower half is the bfloat16 of `lower`, and which as a whole are the float32 nearest to `upper`.
 
@@ -93,16 +88,3 @@ def _pack_steps(steps: Array, largest: float, target: Bits) -> None:
     if units % 2:
         halves = target[:, pairs * lanes :].view(np.uint16)
         halves[...] = rounded(steps[:, -1])
-
-
-def unpack_units(place: Array, units: int, lanes: int) -> Array:
-    """The weights [step][unit][lane] that `weights.hpp` loads from what `pack_units` wrote."""
-    stored = place.view(np.uint32).reshape(-1, units * lanes // 2)
-    pairs = units // 2
-    words = stored[:, : pairs * lanes].reshape(len(stored), pairs, lanes)
-    weights = np.empty((stored.shape[0], units, lanes), np.float32)
-    weights[:, 0 : 2 * pairs : 2] = (words << np.uint32(16)).view(np.float32)
-    weights[:, 1 : 2 * pairs : 2] = words.copy().view(np.float32)
-    if units % 2:
-        weights[:, -1] = widened(np.ascontiguousarray(stored[:, pairs * lanes :]).view(np.uint16))
-    return weights

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from dlfusion.codegen.names import NameTable
 from dlfusion.codegen.writer import Writer, comment
@@ -119,7 +118,7 @@ class _BlockWriter:
         self._stores = code.stores
         # Cores that split channels share one walk over all rows.
         self._splits_channels = self._block.partition is Partition.CHANNELS and self._block.cores > 1
-        self._one_step = all(self._steps(segment) == 1 for segment in self._schedule.segments)
+        self._one_step = self._schedule.is_one_step
 
     def write(self) -> None:
         self._comment()
@@ -274,10 +273,6 @@ class _BlockWriter:
 
     def _owned(self, segment: Segment, value: str) -> RowRange:
         return segment.owned[self._schedule.flow.values.index(value)]
-
-    def _steps(self, segment: Segment) -> int:
-        rows = segment.end - segment.first + segment.lead
-        return ceil(rows / self._block.step_rows)
 
 
 def _reserved(code: BlockCode) -> set[str]:

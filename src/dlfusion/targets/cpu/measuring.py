@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from dlfusion.errors import BuildError, InputError, PlanError
+from dlfusion.errors import InputError, PlanError
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.host import host, usable_cores
 from dlfusion.plans.plan import Block, Plan
 from dlfusion.plans.structure import structure
-from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import Setting, take_turns
 from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
 from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa
 from dlfusion.targets.cpu.kernel import Lowered
+from dlfusion.targets.cpu.plan_programs import load_program, plan_times, write_weights
 from dlfusion.targets.cpu.precision import Precision, choose_precision
-from dlfusion.targets.cpu.target import ALGORITHMS, generate, include_folder, prepare
+from dlfusion.targets.cpu.target import ALGORITHMS, check_plan, include_folder, prepare
 from dlfusion.targets.target import PlanTimes
 
 _SEED = 0
@@ -72,7 +72,7 @@ class CpuTarget:
 
     @contextmanager
     def bench(self, network: Network) -> Iterator["CpuBench"]:
-        """The network with its weights packed; all files are in one temporary folder, which is removed.
+        """The network with its kernels chosen; all files are in one temporary folder, which is removed.
 
         Raises:
             UnsupportedError: a layer has no kernel for the CPU.
@@ -86,7 +86,7 @@ class CpuTarget:
 
 
 class CpuBench:
-    """One network on this machine. Kernels, layouts and packed weights are the same for all of its plans."""
+    """One network on this machine. Kernels and layouts are the same for all plans, weights if the algorithms are."""
 
     def __init__(
         self, network: Network, isa: Isa, cache: Cache, folder: Path, precision: Precision = Precision.FP32
@@ -97,11 +97,9 @@ class CpuBench:
             UnsupportedError: a layer has no kernel for the CPU.
         """
         self._network = network
-        self._isa = isa
         self._cache = cache
         self._folder = folder
-        self._prepared = prepare(network, isa, (), precision=precision)
-        self._weights_file = folder / "weights.bin"
+        self._prepared = prepare(network, isa, (), precision)
         self._built = 0
         random = np.random.default_rng(_SEED)
         self._inputs = tuple(
@@ -119,7 +117,8 @@ class CpuBench:
         """Builds all plans, then runs them in turns, each for about `seconds`.
 
         Raises:
-            PlanError: a plan wants more cores than this process may use, so that its threads would wait for each other.
+            PlanError: a plan breaks a rule, or wants more cores than this process may use, so that its threads would
+                wait for each other.
             BuildError: the compiler fails, or the packed weights cannot be written.
         """
         for plan in plans:
@@ -129,41 +128,24 @@ class CpuBench:
                     f"the plan (strategy {plan.strategy}) uses {wanted} cores, but this process may run on "
                     f"{usable_cores()}: measure it with a plan for so many, or give the process more"
                 )
+            check_plan(self._network, plan)
         self._prepare(plans)
         with ExitStack() as stack:
             programs = [stack.enter_context(self._load(plan)) for plan in plans]
             runs = take_turns([partial(program.profile, *self._inputs) for program in programs], seconds)
-        return tuple(
-            PlanTimes(
-                tuple(total for total, _ in counted),
-                tuple(tuple(blocks[index] for _, blocks in counted) for index in range(len(plan.blocks))),
-            )
-            for plan, counted in zip(plans, runs, strict=True)
-        )
+        return tuple(plan_times(plan, counted) for plan, counted in zip(plans, runs, strict=True))
 
     def _prepare(self, plans: Sequence[Plan]) -> None:
         """Packs weights anew if the plans need others than the ones before."""
-        prepared = prepare(self._network, self._isa, plans, self._prepared)
-        if prepared is self._prepared:
-            return
-        weights = prepared.weights.floats
-        try:
-            self._weights_file.unlink(missing_ok=True)  # what shares the old file must keep its content
-            weights.tofile(self._weights_file)
-        except OSError as error:
-            size = f"{weights.nbytes} bytes of packed weights"
-            raise BuildError(
-                f"cannot write {size} to {self._folder}: {error}; make room there, or set TMPDIR"
-            ) from error
-        self._prepared = prepared
+        prepared = self._prepared.for_plans(self._network, plans)
+        if prepared is not self._prepared:
+            write_weights(prepared, self._folder)
+            self._prepared = prepared
 
     def _load(self, plan: Plan) -> Executable:
         """The plan's program, in memory; closing it removes its folder."""
-        program = generate(self._network, plan, self._isa, self._prepared)
         self._built += 1
-        folder = self._folder / f"plan-{self._built}"
-        build(program, folder, cache=self._cache, weights_file=self._weights_file)
-        return Executable.load(folder, temporary=True)
+        return load_program(self._network, plan, self._prepared, self._folder, f"plan-{self._built}", self._cache)
 
     def _lowered(self, layer: Layer, way: Lowered) -> str:
         """What decides how the CPU runs a layer, inside or outside a block.
@@ -177,7 +159,7 @@ class CpuBench:
             (str(self._prepared.lowering.layouts[read.value]), str(layout), pads.left, pads.right, read.value in inputs)
             for read, layout, pads in zip(layer.reads, way.input_layouts, way.input_pads, strict=True)
         ]
-        return f"{way.function} {reads} {way.output_layout} {outputs.count(layer.output)}"
+        return f"{way.function} {way.shape} {reads} {way.output_layout} {outputs.count(layer.output)}"
 
 
 def _instruction_set(name: str | None) -> Isa:

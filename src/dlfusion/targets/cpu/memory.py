@@ -1,4 +1,4 @@
-"""Packs activations that live at different times into one arena."""
+"""Packs buffers that live at different times into one arena."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ from math import ceil
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A buffer of `size` floats that must keep its contents from block `born` to block `last`, both inclusive."""
+    """A buffer of `size` floats that must keep its contents from moment `born` to moment `last`, both inclusive.
+
+    Moments are blocks of a program for tensors, and layers of a block for line buffers.
+    """
 
     name: str
     size: int

@@ -219,7 +219,7 @@ def _lifetimes(layers: Sequence[Layer], rows: Schedule, joins: Mapping[str, Join
 
     In a block of several steps all live from step to step. The target of joins lives as long as what lies in it.
     """
-    if any(count > 1 for count in rows.step_counts):
+    if not rows.is_one_step:
         return {layer.output: (0, len(layers)) for layer in layers}
     lives = {layer.output: (position, position) for position, layer in enumerate(layers)}
     for position, layer in enumerate(layers):

@@ -17,8 +17,8 @@ Fill = Callable[[NDArray[np.float32]], None]
 class Section:
     """Collects float arrays, each 64-byte aligned, and tells where each lies.
 
-    It becomes `Lowered.constants`; the offsets go into the kernel's shape structure. Nothing is copied or computed
-    before `write`: of the ways that a layer can be run, only those that a plan uses are ever packed.
+    It becomes `Lowered.constants`; the offsets go into the kernel's shape structure. What is added by `append_later` is
+    not computed before `write`: of the ways that a layer can be run, only those that a plan uses are ever packed.
     """
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +31,10 @@ _BLOCKS_PER_FILE = 16
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the programs of several plans of a network have in common: kernels, layouts and packed weights."""
+    """What the programs of several plans of a network have in common: kernels, layouts and packed weights.
+
+    `uses` says which layers' weights are packed, and for which algorithms.
+    """
 
     isa: Isa
     precision: Precision
@@ -39,27 +42,20 @@ class Prepared:
     uses: frozenset[Use]
     weights: PackedWeights
 
+    def for_plans(self, network: Network, plans: Sequence[Plan]) -> "Prepared":
+        """The same for other legal plans of the network: itself, if its weights are enough, else with the others."""
+        wanted = uses(network, plans)
+        return self if wanted <= self.uses else replace(self, uses=wanted, weights=pack(self.lowering, wanted))
 
-def prepare(
-    network: Network,
-    isa: Isa,
-    plans: Sequence[Plan],
-    known: Prepared | None = None,
-    precision: Precision = Precision.FP32,
-) -> Prepared:
-    """Chooses kernels and packs what these plans need of them: most of the time of `generate`.
 
-    What was prepared for other plans of the network, in the same way, is taken from `known`, and all of it if it is
-    enough.
+def prepare(network: Network, isa: Isa, plans: Sequence[Plan], precision: Precision = Precision.FP32) -> Prepared:
+    """Chooses kernels and packs what these legal plans need of them: most of the time of `generate`.
 
     Raises:
         UnsupportedError: a layer has no kernel for the CPU.
-        PlanError: a plan wants an algorithm for a layer that it cannot be computed by.
     """
-    lowering = lower(network, isa, precision) if known is None else known.lowering
+    lowering = lower(network, isa, precision)
     wanted = uses(network, plans)
-    if known is not None and wanted <= known.uses:
-        return known
     return Prepared(isa, precision, lowering, wanted, pack(lowering, wanted))
 
 
@@ -78,9 +74,23 @@ def generate(
     Raises:
         UnsupportedError: a layer has no kernel for the CPU.
         PlanError: the plan breaks a rule; the message lists every problem.
+        ValueError: `prepared` lacks weights that the plan needs.
+    """
+    check_plan(network, plan)
+    if prepared is None:
+        prepared = prepare(network, isa, [plan], precision)
+    elif not uses(network, [plan]) <= prepared.uses:
+        raise ValueError(f"{network.graph.name} was prepared for plans with other algorithms: use `for_plans`")
+    return _Generator(network, plan, prepared).run()
+
+
+def check_plan(network: Network, plan: Plan) -> None:
+    """Nothing, if the CPU can run the plan.
+
+    Raises:
+        PlanError: the plan breaks a rule; the message lists every problem.
     """
     legality.check(network, plan, legality.Limits(algorithms=ALGORITHMS))
-    return _Generator(network, plan, prepared or prepare(network, isa, [plan], precision=precision)).run()
 
 
 class _Kernel(NamedTuple):
@@ -242,7 +252,7 @@ class _Generator:
                 f"{self._cores},  // cores",
                 f"{self._weights.floats.nbytes},  // bytes of weights",
                 f"{self._placement.tensor_floats * FLOAT_BYTES},  // bytes of tensors between blocks",
-                f"{self._placement.scratch_floats * FLOAT_BYTES},  // bytes of line buffers, for each core",
+                f"{self._placement.scratch_floats * FLOAT_BYTES},  // bytes that each core works in",
             )
         return _closed(out)
 
@@ -253,7 +263,7 @@ def _opened(purpose: str) -> Writer:
     out.lines(
         "// Rows: data, strides of rows and channels, rows held, height, width, channels, padding left and right.",
         "// Segment: image, first and last clock, rows of each layer to produce, rows of each value to copy.",
-        "// Call: inputs, output, weights, first row, end row, part of the channels.",
+        "// Call: inputs, output, weights, first row, end row, part of the channels, memory that the kernel works in.",
         '#include "blocks.hpp"',
         '#include "kernels.hpp"',
         '#include "schedule.hpp"',

@@ -85,6 +85,11 @@ def _check_plan(plan: Plan) -> None:
                 f"block {index}: {block.cores} cores are asked for, but a block runs on {counts} cores of an MLU-100. "
                 "Correct the plan, or make one with `--target mlu100`."
             )
+        if block.algorithms:
+            raise PlanError(
+                f"block {index}: algorithms are named for its layers, but CNML chooses them itself. Leave `algorithms` "
+                "empty."
+            )
 
 
 def _lower(network: Network) -> Mapping[str, tuple[BaseOperator, ...]]:

@@ -1,7 +1,7 @@
 // Blocks of toy: each layer's shape, where its rows lie, and their order.
 // Rows: data, strides of rows and channels, rows held, height, width, channels, padding left and right.
 // Segment: image, first and last clock, rows of each layer to produce, rows of each value to copy.
-// Call: inputs, output, weights, first row, end row, part of the channels.
+// Call: inputs, output, weights, first row, end row, part of the channels, memory that the kernel works in.
 #include "blocks.hpp"
 #include "kernels.hpp"
 #include "schedule.hpp"

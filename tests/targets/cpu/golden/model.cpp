@@ -30,7 +30,7 @@ extern const Program program = {
   2,  // cores
   117760,  // bytes of weights
   73984,  // bytes of tensors between blocks
-  23296,  // bytes of line buffers, for each core
+  23296,  // bytes that each core works in
 };
 
 }  // namespace dlfusion

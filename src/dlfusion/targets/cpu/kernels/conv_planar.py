@@ -33,7 +33,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         return ()
     block, cycles = chosen
     section = Section()
-    weights_offset = section.append(pack(weights[..., None], channels, block.channels))
+    weights_offset = section.append(_pack(weights, channels, block.channels))
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
@@ -58,19 +58,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     return (lowered,)
 
 
-def pack(weights: Array, channels: Channels, count: int) -> Array:
-    """[output group][kernel row][input channel][kernel column][output channel][phase].
-
-    `weights` is O x C/groups x KH x KW x phases.
-    """
-    groups = channels.output_groups(count)
-    phases = weights.shape[4]
-    grids = [list(dense_weights(weights[..., phase], channels, groups)) for phase in range(phases)]
-    return np.concatenate(
-        [
-            np.stack([grids[phase][index][:, 0, :, 0] for phase in range(phases)], axis=-1)
-            .transpose(2, 1, 3, 0, 4)
-            .reshape(-1)
-            for index in range(len(groups))
-        ]
-    )
+def _pack(weights: Array, channels: Channels, count: int) -> Array:
+    """[output group][kernel row][input channel][kernel column][output channel]."""
+    grids = dense_weights(weights, channels, channels.output_groups(count))
+    return np.concatenate([grid[:, 0, :, 0].transpose(2, 1, 3, 0).reshape(-1) for grid in grids])
