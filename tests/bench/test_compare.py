@@ -55,6 +55,13 @@ def test_engines_that_cannot_run_are_shown_with_the_reason_and_left_out_of_the_b
     assert "cannot run" in engine_table(record).rows[2]
 
 
+def test_settings_name_no_folder_of_the_run(model: Path) -> None:
+    chosen = Options(("baseline",), seconds=0.05, peers=(OnnxRuntime,), memory=False, isa="avx2")
+    (comparison,) = compare([model], chosen).comparisons
+    for engine in comparison.engines:
+        assert not [value for value in engine.settings.values() if "/" in value]
+
+
 def test_our_own_program_must_be_right(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "OUR_TOLERANCES", {"fp32": -1.0})
     shapes = {"x": (1, 3, 17, 19)}

@@ -237,7 +237,9 @@ def _time_all(
             stages.at("load", index, len(entrants))
             engine = entrant.engine
             if engine.is_peer:
-                engine = replace(engine, settings={**entrant.adapter.settings(entrant.task), **entrant.environment})
+                # Of files that this run made, names are kept: their folder is gone afterwards.
+                environment = {key: Path(value).name for key, value in entrant.environment.items()}
+                engine = replace(engine, settings={**entrant.adapter.settings(entrant.task), **environment})
             if engine.problem is None:
                 file = scratch / "outputs.npz"
                 start = Start(entrant.adapter, entrant.task, tuple(cpus), file, chosen.memory, entrant.environment)
