@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.graph.graph import Array
+from dlfusion.targets.cpu.precision import Precision
 
 Bits = NDArray[np.uint32]
 
@@ -65,6 +66,19 @@ def pair_words(lower: Array, upper: Array, largest: float) -> Bits:
     high[high < _SMALLEST_NORMAL] = 0
     words: Bits = ((bits & _SIGN) | (high << 16) | low).view(np.uint32)
     return words
+
+
+def store(weights: Array, largest: float, place: Array, precision: Precision) -> int:
+    """Writes weights [...][unit][lane] to the start of `place` as `weights.hpp` reads them; returns the floats used.
+
+    `largest` is the largest magnitude of the layer's weights; in float32 it does not matter.
+    """
+    size = precision.floats(weights.size)
+    if precision is Precision.BF16:
+        pack_units(weights.astype(np.float32, copy=False), largest, place[:size])
+    else:
+        place[:size].reshape(weights.shape)[...] = weights
+    return size
 
 
 def pack_units(weights: Array, largest: float, place: Array) -> None:

@@ -16,6 +16,10 @@ class Precision(StrEnum):
         """Bytes of one weight."""
         return 4 if self is Precision.FP32 else 2
 
+    def floats(self, weights: int) -> int:
+        """How many float32 take the memory of so many weights."""
+        return weights * self.weight_bytes // 4
+
     @property
     def template_arguments(self) -> str:
         """What ends a kernel's template arguments: its storage type of `weights.hpp`, unless that is the default."""

@@ -9,7 +9,7 @@ from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.operator import Shape
-from dlfusion.targets.cpu.bfloat16 import largest_magnitude, pack_units, storable
+from dlfusion.targets.cpu.bfloat16 import largest_magnitude, storable, store
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.conv_blocked import NARROW_OUTPUTS
@@ -59,7 +59,7 @@ def _whole(
     fields = {
         "row_stride": conv.strides[0],
         "weights": section.append_later(
-            units * isa.lanes * inputs * precision.weight_bytes // 4,
+            precision.floats(units * isa.lanes * inputs),
             lambda place: _pack(weights, block, isa.lanes, precision, place),
         ),
         "bias": section.append_channels(bias, isa.lanes),
@@ -75,11 +75,10 @@ def _whole(
         output_layout=Layout.BLOCKED,
         cycles=images * height * _row_cycles(block, units, width, inputs, isa, precision),
         section=section,
+        precision=precision,
     )
     found = lower(kernel, layer, network, isa)
-    if precision is Precision.BF16:
-        return tuple(replace(way, function=f"{way.function[:-1]}, Bfloat16Weights>") for way in found)
-    if height * width > NARROW_OUTPUTS:
+    if precision is Precision.BF16 or height * width > NARROW_OUTPUTS:
         return found
     return tuple(replace(way, narrow=lambda: _narrow(conv, layer, network, isa)) for way in found)
 
@@ -161,12 +160,7 @@ def _pack(weights: Array, block: RegisterBlock, lanes: int, precision: Precision
         part = weights[first * lanes : (first + units) * lanes, :, 0, 0]
         group = np.zeros((inputs, units * lanes), np.float32)
         group[:, : part.shape[0]] = part.T
-        size = group.size * precision.weight_bytes // 4
-        if precision is Precision.BF16:
-            pack_units(group.reshape(inputs, units, lanes), largest, place[at : at + size])
-        else:
-            place[at : at + size] = group.reshape(-1)
-        at += size
+        at += store(group.reshape(inputs, units, lanes), largest, place[at:], precision)
 
 
 def _pack_halves(weights: Array, halves: int, lanes: int, place: Array) -> None:

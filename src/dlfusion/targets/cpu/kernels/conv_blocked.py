@@ -6,7 +6,7 @@ from functools import partial
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv import Conv
-from dlfusion.targets.cpu.bfloat16 import largest_magnitude, pack_units, storable
+from dlfusion.targets.cpu.bfloat16 import largest_magnitude, storable, store
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels import epilogue
@@ -59,7 +59,7 @@ def lower(
     groups = channels.output_groups(block.units)
     section = Section()
     weights_offset = section.append_later(
-        packed_size(weights, channels, block.units) * precision.weight_bytes // 4,
+        precision.floats(packed_size(weights, channels, block.units)),
         lambda place: pack(weights, channels, block.units, place, precision),
     )
     bias_offset = section.append_channels(bias, isa.lanes)
@@ -113,10 +113,4 @@ def pack(weights: Array, channels: Channels, units: int, place: Array, precision
     largest = largest_magnitude(weights) if precision is Precision.BF16 else 0.0
     at = 0
     for grid in dense_weights(weights, channels, channels.output_groups(units)):
-        ordered = grid.transpose(2, 4, 5, 3, 0, 1)
-        size = grid.size * precision.weight_bytes // 4
-        if precision is Precision.BF16:
-            pack_units(ordered, largest, place[at : at + size])
-        else:
-            place[at : at + size].reshape(ordered.shape)[...] = ordered
-        at += size
+        at += store(grid.transpose(2, 4, 5, 3, 0, 1), largest, place[at:], precision)

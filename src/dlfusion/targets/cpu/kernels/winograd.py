@@ -12,7 +12,7 @@ from dlfusion.graph.graph import Array
 from dlfusion.layers.algorithm import OUTPUT_TILE, Algorithm, algorithms, winograd_work
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv import Conv
-from dlfusion.targets.cpu.bfloat16 import largest_magnitude, pack_units, storable
+from dlfusion.targets.cpu.bfloat16 import largest_magnitude, storable, store
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels import epilogue
@@ -152,16 +152,12 @@ def _pack(weights: Array, channels: Channels, units: int, size: int, place: Arra
     transform = kernel_transform(size, kernel)
     # No transformed kernel has a larger element; it takes a pass over all weights, which float32 has no use for.
     largest = np.abs(transform).sum(1).max() ** 2 * largest_magnitude(weights) if precision is Precision.BF16 else 0.0
+    side = len(transform)
     both = np.kron(transform, transform).T  # kernel^2 x positions: rows and columns at once
     groups: tuple[OutputGroup, ...] = channels.output_groups(units)
     at = 0
     for grid in dense_weights(weights, channels, groups):
         ordered = grid.transpose(2, 3, 0, 1, 4, 5).reshape(-1, kernel * kernel).astype(np.float64)
         positions = (ordered @ both).T  # positions x (input unit, lane, output unit, lane)
-        size_floats = positions.size * precision.weight_bytes // 4
-        if precision is Precision.BF16:
-            rounded = positions.astype(np.float32)
-            pack_units(rounded.reshape(-1, grid.shape[0], grid.shape[1]), largest, place[at : at + size_floats])
-        else:
-            place[at : at + size_floats].reshape(positions.shape)[...] = positions
-        at += size_floats
+        by_unit = positions.reshape(side * side, -1, *grid.shape[:2])
+        at += store(by_unit, largest, place[at:], precision)
