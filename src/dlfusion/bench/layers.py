@@ -148,7 +148,7 @@ def _measured(
     advice: _Advice,
 ) -> ModelReport:
     """Builds everything, runs it in turns, and puts the numbers together."""
-    isa, cache, machine = choose_isa(chosen.isa), open_cache(), host()
+    isa, cache, machine = choose_isa(chosen.isa, choose_precision(chosen.precision)), open_cache(), host()
     plans = [plan for pair in pairs for plan in (pair.planned, pair.unfused)]
     progress("generate", 0, 1)
     prepared = prepare(network, isa, plans, choose_precision(chosen.precision))

@@ -60,7 +60,8 @@ Shapes = Annotated[
     typer.Option("--shape", metavar="NAME=N,C,H,W", help="Fix the shape of an input; may be given several times."),
 ]
 IsaName = Annotated[
-    str | None, typer.Option("--isa", help="Instruction set: avx512 or avx2.  [default: the best of this CPU]")
+    str | None,
+    typer.Option("--isa", help="Instruction set: avx512, avx2 or avx512_bf16.  [default: the best for the precision]"),
 ]
 Exact = Annotated[
     bool, typer.Option("--exact", help="Compute every convolution directly: no Winograd, which rounds more.")
@@ -70,7 +71,7 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="NAME",
-        help="How the CPU stores weights: fp32, or bf16 where that is faster; sums stay fp32.  [default: fp32]",
+        help="What the CPU computes in: fp32, or bf16 where that is faster; sums stay fp32.  [default: fp32]",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -141,10 +141,10 @@ def compile(  # noqa: A001 - the API's name for it
         cores: the most cores that a strategy may use (default: all that this process may use).
         plan: a `Plan`, such as `dlfusion.plan` or `dlfusion.tune` makes, or the path of a plan's JSON file.
         shapes: the shapes of inputs that the model leaves open, by name.
-        isa: the instruction set, `avx512` or `avx2` (default: the best that this CPU has).
+        isa: the instruction set, `avx512`, `avx2` or `avx512_bf16` (default: the best of this CPU for the precision).
         exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
-        precision: how weights are stored, `fp32`, or `bf16` where that makes a layer faster: half the bytes, each
-            weight off by up to 2^-8 of itself. Activations and sums are fp32 in both.
+        precision: `fp32`, or `bf16`, which rounds weights to bfloat16 where that makes a layer faster, by up to 2^-8 of
+            themselves, and with `avx512_bf16` the inputs that they multiply. Sums are fp32 in both.
         folder: where to write the artefact (default: a temporary folder that lives as long as the result).
         cache: where compiled objects are kept (default: the user's cache folder).
         progress: called as the stages go on.
@@ -166,7 +166,7 @@ def compile(  # noqa: A001 - the API's name for it
     else:
         plan = read_plan(network, plan, exact=exact)
     report("generate", 0, 1)
-    program = generate(network, plan, choose_isa(isa), precision=storage)
+    program = generate(network, plan, choose_isa(isa, storage), precision=storage)
     report("build", 0, 1)
     start = time.perf_counter()
     place = build(

@@ -13,7 +13,8 @@ class Cpu:
     Attributes:
         name: the processor's own name.
         cores: cores that may be used.
-        isas: instruction sets that code can be generated for, best first.
+        isas: instruction sets that code can be generated for, those for all precisions first, and of these the best.
+        fast_bfloat16: whether products of bfloat16 take less time than of float32, as far as is known.
         l1_bytes: first-level data cache of one core.
         l2_bytes: second-level cache of one core.
         l3_bytes: third-level cache that all cores share.
@@ -31,6 +32,7 @@ class Cpu:
     peak_operations_per_second: float | None = None
     l3_bytes_per_second: float | None = None
     memory_bytes_per_second: float | None = None
+    fast_bfloat16: bool = False
 
     @property
     def core_counts(self) -> tuple[int, ...]:

@@ -15,8 +15,9 @@ def target_names() -> tuple[str, ...]:
 def find_target(name: str, precision: str | None = None, isa: str | None = None) -> Target:
     """The target called `name`: `cpu`, a shipped machine file such as `mlu100`, or the path of a machine file.
 
-    `precision` is how programs for the CPU store weights, `fp32` (the default) or `bf16`; `isa` is their instruction
-    set, `avx512` or `avx2` (default: the best that this CPU has). Other targets have no such choices.
+    `precision` is what programs for the CPU compute in, `fp32` (the default) or `bf16`; `isa` is their instruction set,
+    `avx512`, `avx2` or `avx512_bf16` (default: the best of this CPU for the precision). Other targets have no such
+    choices.
 
     Raises:
         InputError: there is no such target, precision or instruction set, or a file has the name of another target.

@@ -236,7 +236,7 @@ def supports(isa_name: str) -> bool:
     if platform.machine() not in ("x86_64", "AMD64"):
         return False
     flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()
-    return {"avx512": "avx512dq", "avx2": "fma"}[isa_name] in flags
+    return {"avx512": "avx512dq", "avx2": "fma", "avx512_bf16": "avx512_bf16"}[isa_name] in flags
 
 
 def check(cases: Sequence[Case], isa: Isa, clang: bool = False, tolerance: float = 1e-5) -> None:

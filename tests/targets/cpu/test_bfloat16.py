@@ -17,7 +17,7 @@ from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import conv_blocked, winograd
 from dlfusion.targets.cpu.kernels.packing import Channels
-from dlfusion.targets.cpu.precision import Precision, choose_precision
+from dlfusion.targets.cpu.precision import Precision, Storage, choose_precision
 from dlfusion.targets.cpu.section import Section
 from tests.support.bfloat16 import unpack_units, widened
 from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer, supports
@@ -103,7 +103,7 @@ def stored_network(network: Network, lowered: Lowered, isa: Isa) -> Network:
     units = int(lowered.function.removeprefix("conv_blocked<").split(",")[0])
     channels = Channels(shape[1], outputs, conv.groups, isa.lanes, isa.lanes)
     place = np.empty(conv_blocked.packed_size(weights, channels, units) // 2, np.float32)
-    conv_blocked.pack(weights, channels, units, place, Precision.BF16)
+    conv_blocked.pack(weights, channels, units, place, Storage.BFLOAT16)
     assert np.array_equal(lowered.constants.finish()[: place.size], place)
     groups = channels.output_groups(units)
     inputs = max(group.input_units for group in groups)
@@ -135,7 +135,7 @@ def convolution(
 
 
 def cases(network: Network, conv: Conv, isa: Isa, **options: object) -> list[Case]:
-    lowered = conv_blocked.lower(network.layers[0], network, conv, isa, Precision.BF16)
+    lowered = conv_blocked.lower(network.layers[0], network, conv, isa, Storage.BFLOAT16)
     assert lowered is not None
     assert lowered.function.endswith(", Bfloat16Weights>")
     return [Case(stored_network(network, lowered, isa), lowered, **options)]  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from dlfusion.graph.graph import Array
 from dlfusion.targets.cpu.precision import Precision
 
 _HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
-_ISAS = {"avx2": "AVX2", "avx512": "AVX512_CORE"}
+_ISAS = {"avx2": "AVX2", "avx512": "AVX512_CORE", "avx512_bf16": "AVX512_CORE_BF16"}
 
 
 class OpenVino(Adapter):

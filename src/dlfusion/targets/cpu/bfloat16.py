@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.graph.graph import Array
-from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.precision import Storage
 
 Bits = NDArray[np.uint32]
 
@@ -68,17 +68,37 @@ def pair_words(lower: Array, upper: Array, largest: float) -> Bits:
     return words
 
 
-def store(weights: Array, largest: float, place: Array, precision: Precision) -> int:
-    """Writes weights [...][unit][lane] to the start of `place` as `weights.hpp` reads them; returns the floats used.
+def store(weights: Array, largest: float, place: Array, storage: Storage) -> int:
+    """Writes weights [...][input channel][unit][lane] to the start of `place` as `weights.hpp` reads them.
 
-    `largest` is the largest magnitude of the layer's weights; in float32 it does not matter.
+    `largest` is the largest magnitude of the layer's weights, which matters to `BFLOAT16` only. Pairs need an even
+    number of input channels.
+
+    Returns:
+        How many floats were written.
     """
-    size = precision.floats(weights.size)
-    if precision is Precision.BF16:
-        pack_units(weights.astype(np.float32, copy=False), largest, place[:size])
-    else:
-        place[:size].reshape(weights.shape)[...] = weights
+    size = storage.floats(weights.size)
+    match storage:
+        case Storage.FLOAT32:
+            place[:size].reshape(weights.shape)[...] = weights
+        case Storage.BFLOAT16:
+            pack_units(weights.astype(np.float32, copy=False), largest, place[:size])
+        case Storage.BFLOAT16_PAIRS:
+            pack_channels(weights.astype(np.float32, copy=False), place[:size])
     return size
+
+
+def pack_channels(weights: Array, place: Array) -> None:
+    """Writes weights [...][input channel][unit][lane] as [...][pair of channels][unit][lane][channel of the pair].
+
+    `place` holds half as many floats as there are weights.
+    """
+    units, lanes = weights.shape[-2:]
+    steps = weights.reshape(-1, 2, units * lanes)
+    target = place.view(np.uint16).reshape(len(steps), units * lanes, 2)
+    chunk = max(1, _CHUNK // (2 * units * lanes))
+    for first in range(0, len(steps), chunk):
+        target[first : first + chunk] = rounded(steps[first : first + chunk]).transpose(0, 2, 1)
 
 
 def pack_units(weights: Array, largest: float, place: Array) -> None:

@@ -39,7 +39,7 @@ class Lowered:
     are given for each of the layer's reads. `output_pads` is the least that the kernel writes over; its columns are
     zero again when the kernel returns. `cycles` estimates one core's clock cycles for the whole layer, to choose
     between candidates. `scratch_floats` is memory that the kernel works in during a call, one for each core. `narrow`
-    gives the same with weights stored as bfloat16 (None if these cannot be), for layers where that is faster.
+    gives the way to run the layer with bfloat16 where that is faster (`kernels/narrowing.py`).
     """
 
     header: str
@@ -57,6 +57,6 @@ class Lowered:
     narrow: "Callable[[], Lowered | None] | None" = None
 
     def stored(self, precision: Precision) -> "Lowered":
-        """The same with weights in `precision`, where the kernel offers that."""
+        """The way to run the layer in `precision`: the same, unless the kernel offers a faster one."""
         found = self.narrow() if precision is Precision.BF16 and self.narrow is not None else None
         return found or self

@@ -30,18 +30,18 @@ _SEED = 0
 
 
 class CpuTarget:
-    """The target `cpu`: this machine, with the best instruction set that it has unless one is named."""
+    """The target `cpu`: this machine, with its best instruction set for the precision unless one is named."""
 
     def __init__(self, isa: str | None = None, cache: Cache | None = None, precision: str = Precision.FP32) -> None:
-        """Programs are compiled for `isa` (`avx512` or `avx2`), their objects kept in `cache`.
+        """Programs are compiled for `isa` (`avx512`, `avx2` or `avx512_bf16`), their objects kept in `cache`.
 
-        `precision` is how they store weights: `fp32` or `bf16`.
+        `precision` is what they may compute in: `fp32` or `bf16`.
 
         Raises:
             InputError: there is no such instruction set or precision, or this CPU lacks it.
         """
-        self._isa = _instruction_set(isa)
         self._precision = choose_precision(precision)
+        self._isa = _instruction_set(isa, self._precision)
         self._cache = cache
 
     @property
@@ -162,9 +162,9 @@ class CpuBench:
         return f"{way.function} {way.shape} {reads} {way.output_layout} {outputs.count(layer.output)}"
 
 
-def _instruction_set(name: str | None) -> Isa:
+def _instruction_set(name: str | None, precision: Precision) -> Isa:
     """The instruction set of that name, or the best; code for any can be generated, but only some can be run here."""
-    chosen, available = choose_isa(name), host().isas
+    chosen, available = choose_isa(name, precision), host().isas
     if chosen.name not in available:
         runnable = ", ".join(isa for isa in ISAS if isa in available) or "none"
         raise InputError(f"this CPU cannot run {chosen.name}; it has {runnable}")

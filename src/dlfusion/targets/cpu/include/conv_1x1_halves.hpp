@@ -4,7 +4,7 @@
 // A whole vector for the last half would be computed for nothing. Instead a vector holds HALF_LANES output channels for two
 // neighbouring input channels, in even and odd lanes, and one broadcast of two inputs meets it; even and odd lanes are added
 // at the end. A register block is H such halves x P pixels. Weights: [pair of input channels][H][LANES], bias: [H][LANES]
-// with zeros in odd lanes. Share of peak on a Sapphire Rapids core, warm: 97 % for 144 -> 24, where whole vectors reach 75 %.
+// with zeros in odd lanes. With Bfloat16Pairs it is two such pairs, of four input channels. Share of peak on a Sapphire Rapids core, warm: 97 % for 144 -> 24, where whole vectors reach 75 %.
 #pragma once
 #include "conv_1x1.hpp"
 #include "shuffle.hpp"
@@ -31,13 +31,13 @@ DLFUSION_INLINE Vector add_pairs(Vector a, Vector b) {
 }
 
 // `count` register blocks side by side, the first of them block `first` of the row, at `input` and `offset`.
-template <int H, int P, int STRIDE, class E>
+template <int H, int P, int STRIDE, class E, class W>
 __attribute__((noinline)) void half_blocks(const PixelWalk& walk, const float* input, const float* weights,
                                            const float* bias, const typename E::Slots& slots, float* output, long offset,
                                            int first, int count) {
-  constexpr int PIXEL = STRIDE * LANES;
+  constexpr int PIXEL = STRIDE * W::UNIT;
   const int pairs = walk.channels / 2;
-  const long unit_step = walk.unit_stride - LANES;
+  const long unit_step = walk.unit_stride - W::UNIT;
   const float* soon_input = walk.input.from + static_cast<long>(first) * pairs * walk.input.advance;
   for (int block = 0; block < count; ++block, input += P * PIXEL, offset += P * LANES) {
     Vector sum[H][P];
@@ -58,9 +58,9 @@ __attribute__((noinline)) void half_blocks(const PixelWalk& walk, const float* i
       for (int p = 0; p < P; ++p) {
         const Vector values = broadcast_pair(pixels + p * PIXEL);
         DLFUSION_UNROLL
-        for (int h = 0; h < H; ++h) sum[h][p] += values * w[h];
+        for (int h = 0; h < H; ++h) W::multiply_add(sum[h][p], values, w[h]);
       }
-      pixels += 2 + (unit_step & -static_cast<long>(pair % HALF_LANES == 0));
+      pixels += 2 + (unit_step & -static_cast<long>(pair % (W::UNIT / 2) == 0));
     }
     DLFUSION_UNROLL
     for (int h = 0; h < H; h += 2) {
@@ -76,31 +76,37 @@ __attribute__((noinline)) void half_blocks(const PixelWalk& walk, const float* i
 }
 
 // H x P: the register block; H halves are all output channels. SHORT: 1 if some blocks are one pixel shorter, so that the
-// width divides. STRIDE: of columns. The input's channels are even.
-template <int H, int P, int SHORT, int STRIDE, class E>
+// width divides. STRIDE: of columns. The input's channels are a multiple of two steps. W: whose products (weights.hpp).
+template <int H, int P, int SHORT, int STRIDE, class E, class W = Float32Weights>
 void conv_1x1_halves(const Conv1x1Shape& shape, const Call& call) {
   static_assert(H % 2 == 1, "whole vectors are for conv_1x1");
-  const Rows& input = call.inputs[0];
+  constexpr int STEP = W::Inputs::CONVERTED ? 1 : STRIDE;  // conversion takes only the columns that are read
   const Rows& output = *call.output;
   if (call.part.begin(1) == call.part.end(1)) return;  // all channels are one part
+  typename W::Inputs inputs(call, shape.scratch_rows, {0, output.width, STRIDE});
+  const Rows& input = inputs.rows;
   const float* weights = call.constants + shape.weights;
   const float* bias = call.constants + shape.bias;
   const int blocks = (output.width + P - 1) / P;
   const int full = SHORT ? output.width - blocks * (P - 1) : blocks;
-  const long steps = static_cast<long>(blocks) * (input.channels / 2);
-  const long advance = (input.row_stride + steps - 1) / steps;
-  PixelWalk walk = {input.channels, input.channel_stride, output.channel_stride, 0, {weights, 0}, {weights, 0}};
+  const int channels = input.channels / W::CHANNELS;
+  const long steps = static_cast<long>(blocks) * (channels / 2);
+  const long advance = (inputs.source.row_stride + steps - 1) / steps;
+  PixelWalk walk = {channels, input.channel_stride, output.channel_stride, 0, {weights, 0}, {weights, 0}};
   typename E::Slots slots;
   for (int row = call.from; row < call.to; ++row) {
-    const float* from = input.row(row * shape.row_stride);
+    const int input_index = row * shape.row_stride;
+    inputs.need(input_index, input_index + 1);
+    const float* from = input.row(input_index);
     float* to = output.row(row);
     walk.input = {from, 0};
-    if (row + 1 < call.to) walk.input = {input.row((row + 1) * shape.row_stride), advance};
+    if (row + 1 < call.to) walk.input = {inputs.source.row(input_index + shape.row_stride), advance};
     E::at_row(slots, shape.steps, call, row);
-    half_blocks<H, P, STRIDE, E>(walk, from, weights, bias, slots, to, 0, 0, full);
+    half_blocks<H, P, STEP, E, W>(walk, from, weights, bias, slots, to, 0, 0, full);
     if constexpr (SHORT != 0) {
-      const long done = static_cast<long>(full) * P * LANES;
-      half_blocks<H, P - 1, STRIDE, E>(walk, from + done * STRIDE, weights, bias, slots, to, done, full, blocks - full);
+      const long done = static_cast<long>(full) * P;
+      half_blocks<H, P - 1, STEP, E, W>(walk, from + done * STEP * W::UNIT, weights, bias, slots, to, done * LANES, full,
+                                        blocks - full);
     }
     clear_pads(output, to, 0, (H + 1) / 2, LANES);
   }

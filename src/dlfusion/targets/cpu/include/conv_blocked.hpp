@@ -1,13 +1,16 @@
 // Direct convolution from a blocked tensor into a blocked tensor.
 //
 // A register block is O channel units x P neighbouring pixels of one output row. It sums over input units, kernel rows,
-// taps (kernel columns) and the LANES channels of a unit; every lane step loads O vectors of weights and P single input
+// taps (kernel columns) and the LANES channels of a unit; every step, of one channel, loads O vectors of weights and P single input
 // values for O * P multiply-adds.
 //
 // Weights: [group of O output units][input unit][kernel row][tap][lane][O][LANES], read once and in order for each
 // register block; the last two dimensions are stored as W says (weights.hpp). Source of blocking and layout: Georganas et
 // al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", SC 2018.
+//
+// With Bfloat16Pairs a step takes two channels; input rows are converted in the scratch memory (bfloat16_pairs.hpp).
 #pragma once
+#include "bfloat16_pairs.hpp"
 #include "epilogue.hpp"
 #include "weights.hpp"
 
@@ -24,6 +27,7 @@ struct ConvShape {
   int group_inputs;   // channels of one group of the convolution
   int group_outputs;
   int units;          // input units that weights are stored for, of each group of output units
+  int scratch_rows;   // input rows that the scratch memory holds as bfloat16
   long weights;       // offsets into the constants
   long bias;
   EpilogueSteps steps;
@@ -48,7 +52,7 @@ struct ConvWalk {
   int row_count;
   int taps;
   int tap_stride;
-  int last_lanes;            // channels of the last unit
+  int last_steps;            // of the channels of the last unit
   long row_skip;             // floats of weights passed over after each kernel row, and after each unit
   long unit_skip;
   Ahead ahead[MAXIMUM_AHEAD];
@@ -60,6 +64,7 @@ template <int O, int P, int PIXEL, int OUTPUT_PIXEL, class E, class W = Float32W
 __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const float* weights, const float* bias,
                                                    const typename E::Slots& slots, float* output, long output_stride,
                                                    int output_unit, long offset) {
+  constexpr long STEP_WEIGHTS = W::size(W::CHANNELS * O * LANES);
   long taps_done = 0;
   Vector sum[O][P];
   DLFUSION_UNROLL
@@ -68,7 +73,7 @@ __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const f
     for (int p = 0; p < P; ++p) sum[o][p] = load(bias + o * LANES);
   }
   for (int unit = 0; unit < walk.units; ++unit) {
-    const int lanes = unit + 1 == walk.units ? walk.last_lanes : LANES;
+    const int steps = unit + 1 == walk.units ? walk.last_steps : W::UNIT;
     const long column = walk.column + unit * walk.unit_stride;
     for (int row = 0; row < walk.row_count; ++row) {
       const float* tap = walk.rows[row] + column;
@@ -78,25 +83,25 @@ __attribute__((noinline)) void conv_register_block(const ConvWalk& walk, const f
           const float* line = ahead.from + taps_done * ahead.lines * LINE_FLOATS;
           for (int k = 0; k < ahead.lines; ++k) __builtin_prefetch(line + k * LINE_FLOATS, 0, 2);
         }
-        const float* end = tap + lanes;
+        const float* end = tap + steps;
         for (const float* x = tap; x != end; ++x) {
           Vector w[O];
           W::load(w, weights);
           if constexpr (P == 1) {
             // With one pixel, weights stream from memory faster than hardware prefetchers look ahead.
-            constexpr int LINES = (W::size(O * LANES) + LINE_FLOATS - 1) / LINE_FLOATS;
+            constexpr int LINES = (STEP_WEIGHTS + LINE_FLOATS - 1) / LINE_FLOATS;
             DLFUSION_UNROLL
             for (int i = 0; i < LINES; ++i) __builtin_prefetch(weights + i * LINE_FLOATS + STREAM_DISTANCE, 0, 3);
           }
-          weights += W::size(O * LANES);
+          weights += STEP_WEIGHTS;
           DLFUSION_UNROLL
           for (int p = 0; p < P; ++p) {
-            const Vector value = broadcast(x[p * PIXEL]);
+            const Vector value = W::broadcast(x + p * PIXEL);
             DLFUSION_UNROLL
-            for (int o = 0; o < O; ++o) sum[o][p] += value * w[o];
+            for (int o = 0; o < O; ++o) W::multiply_add(sum[o][p], value, w[o]);
           }
         }
-        weights += (LANES - lanes) * W::size(O * LANES);
+        weights += (W::UNIT - steps) * STEP_WEIGHTS;
       }
       weights += walk.row_skip;
     }
@@ -173,10 +178,9 @@ struct Soon {
 
 // One output row of O units from `unit` on, in segments of P pixels or, where the width does not divide, P - 1.
 template <int O, int P, int SHORT, int PIXEL, int OUTPUT_PIXEL, class E, class W = Float32Weights>
-DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const ConvColumns& columns, const KernelRows& rows,
-                              const typename E::Slots& slots, const float* all_weights, int unit, float* output_row,
-                              const Soon& soon) {
-  const Rows& input = call.inputs[0];
+DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Rows& input, const ConvColumns& columns,
+                              const KernelRows& rows, const typename E::Slots& slots, const float* all_weights, int unit,
+                              float* output_row, const Soon& soon) {
   const UnitRange range = input_units(shape, call, unit, O);
   const long row_weights = columns.stored_taps * W::size(LANES * LANES);  // floats, of one output unit
   const long unit_weights = shape.kernel_rows * row_weights;
@@ -188,7 +192,7 @@ DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Co
   walk.row_count = rows.count;
   walk.taps = columns.taps;
   walk.tap_stride = columns.tap_stride;
-  walk.last_lanes = range.last_lanes;
+  walk.last_steps = (range.last_lanes + W::CHANNELS - 1) / W::CHANNELS;
   walk.row_skip = (columns.stored_taps - columns.taps) * W::size(O * LANES * LANES);
   walk.unit_skip = O * (unit_weights - rows.count * row_weights);
 
@@ -221,14 +225,6 @@ DLFUSION_INLINE void conv_row(const ConvShape& shape, const Call& call, const Co
   }
 }
 
-// Rows are taken in tiles whose input stays in the second-level cache while all output units pass over it.
-constexpr long TILE_FLOATS = 160 * 1024;
-
-DLFUSION_INLINE int tile_rows(const Rows& input, int row_stride) {
-  const long floats = input.row_stride * row_stride;
-  return floats < TILE_FLOATS ? static_cast<int>(TILE_FLOATS / floats) : 1;
-}
-
 // Weights of one group of output units that the second-level cache holds beside those in use.
 constexpr long LARGEST_FETCH = 192 * 1024;
 
@@ -244,18 +240,22 @@ DLFUSION_INLINE void add_input_rows(Soon& soon, const ConvShape& shape, const Ro
 // one pixel shorter, so that the width divides. STRIDE: of columns.
 template <int O, int P, int REST, int SHORT, int STRIDE, class E, class W = Float32Weights>
 void conv_blocked(const ConvShape& shape, const Call& call) {
-  constexpr int PIXEL = STRIDE * LANES;
-  const Rows& input = call.inputs[0];
+  constexpr int PIXEL = STRIDE * W::UNIT;
   const Rows& output = *call.output;
+  const int window_columns = (shape.kernel_columns - 1) * shape.column_dilation + 1;
+  const int window_rows = (shape.kernel_rows - 1) * shape.row_dilation + 1;
+  typename W::Inputs inputs(call, shape.scratch_rows, {-shape.pad_left, (output.width - 1) * STRIDE + window_columns, 1});
+  const Rows& input = inputs.rows;
   const int groups = (output.channels + LANES - 1) / LANES / O;
   const int group_begin = call.part.begin(groups + (REST != 0));
   const int group_end = call.part.end(groups + (REST != 0));
   const float* weights = call.constants + shape.weights;
-  const ConvColumns columns = {
-      output.width, 0, shape.pad_left * LANES, shape.kernel_columns, shape.column_dilation * LANES, shape.kernel_columns};
+  const ConvColumns columns = {output.width,         0,
+                               shape.pad_left * W::UNIT,        shape.kernel_columns,
+                               shape.column_dilation * W::UNIT, shape.kernel_columns};
   const long group_weights =
       static_cast<long>(shape.units) * shape.kernel_rows * shape.kernel_columns * W::size(LANES * LANES * O);
-  const int tile = tile_rows(input, shape.row_stride);
+  const int tile = inputs.tile(shape.row_stride, window_rows);
   KernelRows rows;
   typename E::Slots slots;
   for (int from = call.from; from < call.to; from += tile) {
@@ -265,6 +265,7 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
       for (int row = from; row < to; ++row) {
         float* output_row = output.row(row);
         const int top = row * shape.row_stride - shape.pad_top;
+        if (group == group_begin) inputs.need(top, top + window_rows);
         find_kernel_rows(rows, input, top, shape.kernel_rows, shape.row_dilation);
         E::at_row(slots, shape.steps, call, row);
         Soon soon;
@@ -272,11 +273,12 @@ void conv_blocked(const ConvShape& shape, const Call& call) {
           const long share = group_weights / (to - from);
           soon.add(weights + (group + 1) * group_weights + (row - from) * share, share);
         }
-        if (group == group_begin && row + 1 < call.to) add_input_rows(soon, shape, input, top + shape.row_stride);
+        if (group == group_begin && row + 1 < call.to) add_input_rows(soon, shape, inputs.source, top + shape.row_stride);
         if (group < groups) {
-          conv_row<O, P, SHORT, PIXEL, LANES, E, W>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
+          conv_row<O, P, SHORT, PIXEL, LANES, E, W>(shape, call, input, columns, rows, slots, weights, unit, output_row, soon);
         } else if constexpr (REST != 0) {
-          conv_row<REST, P, SHORT, PIXEL, LANES, E, W>(shape, call, columns, rows, slots, weights, unit, output_row, soon);
+          conv_row<REST, P, SHORT, PIXEL, LANES, E, W>(shape, call, input, columns, rows, slots, weights, unit, output_row,
+                                                       soon);
         }
         clear_pads(output, output_row, unit, group < groups ? unit + O : unit + REST, LANES);
       }

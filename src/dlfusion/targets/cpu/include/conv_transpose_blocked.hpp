@@ -46,11 +46,11 @@ void conv_transpose_blocked(const TransposedShape& shape, const Call& call) {
         const float* weights = call.constants + base.weights + row % base.row_stride * S * shape.phase_weights;
         for (int s = 0; s < S; ++s, weights += shape.phase_weights) {
           if (group < groups) {
-            conv_row<O, P, SHORT, LANES, S * LANES, E>(base, call, columns[s], rows, slots, weights, unit, output_row,
-                                                      Soon());
+            conv_row<O, P, SHORT, LANES, S * LANES, E>(base, call, input, columns[s], rows, slots, weights, unit,
+                                                      output_row, Soon());
           } else if constexpr (REST != 0) {
-            conv_row<REST, P, SHORT, LANES, S * LANES, E>(base, call, columns[s], rows, slots, weights, unit, output_row,
-                                                      Soon());
+            conv_row<REST, P, SHORT, LANES, S * LANES, E>(base, call, input, columns[s], rows, slots, weights, unit,
+                                                      output_row, Soon());
           }
         }
         clear_pads(output, output_row, unit, group < groups ? unit + O : unit + REST, LANES);

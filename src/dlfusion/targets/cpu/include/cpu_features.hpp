@@ -18,12 +18,14 @@ struct CpuFeature {
   int register_index;  // eax, ebx, ecx, edx
   int bit;
   unsigned saved_state;
+  unsigned subleaf = 0;
 };
 
 constexpr CpuFeature CPU_FEATURES[] = {
     {"avx", 1, 2, 28, 0x6},        {"fma", 1, 2, 12, 0x6},        {"avx2", 7, 1, 5, 0x6},
     {"avx512f", 7, 1, 16, 0xe6},   {"avx512dq", 7, 1, 17, 0xe6},  {"avx512bw", 7, 1, 30, 0xe6},
     {"avx512vl", 7, 1, 31, 0xe6},  {"avx512vnni", 7, 2, 11, 0xe6},
+    {"avx512bf16", 7, 0, 5, 0xe6, 1},
 };
 
 inline bool cpu_supports(const CpuFeature& feature) {
@@ -34,7 +36,7 @@ inline bool cpu_supports(const CpuFeature& feature) {
   unsigned state = 0, state_high = 0;
   asm volatile("xgetbv" : "=a"(state), "=d"(state_high) : "c"(0));
   if ((state & feature.saved_state) != feature.saved_state) return false;
-  if (!__get_cpuid_count(feature.leaf, 0, &registers[0], &registers[1], &registers[2], &registers[3])) return false;
+  if (!__get_cpuid_count(feature.leaf, feature.subleaf, &registers[0], &registers[1], &registers[2], &registers[3])) return false;
   return (registers[feature.register_index] >> feature.bit) & 1;
 }
 

@@ -1,7 +1,7 @@
 """1x1 convolution from a blocked tensor into a blocked tensor, as a product over the pixels of a row."""
 
 import math
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -9,14 +9,14 @@ from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.operator import Shape
-from dlfusion.targets.cpu.bfloat16 import largest_magnitude, storable, store
+from dlfusion.targets.cpu.bfloat16 import largest_magnitude, store
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
-from dlfusion.targets.cpu.kernels.conv_blocked import NARROW_OUTPUTS
+from dlfusion.targets.cpu.kernels import narrowing
 from dlfusion.targets.cpu.kernels.register_blocks import RegisterBlock, choose, step_cycles
 from dlfusion.targets.cpu.kernels.row_kernel import RowKernel, lower
-from dlfusion.targets.cpu.precision import Precision
-from dlfusion.targets.cpu.section import Section
+from dlfusion.targets.cpu.precision import Storage
+from dlfusion.targets.cpu.section import Section, round_up
 
 _MOST_PIXELS_OF_ONE_UNIT = 14
 """With one output vector, wider blocks gain nothing: loading inputs takes as long as multiplying (measured)."""
@@ -44,23 +44,28 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     conv = layer.anchor.operator
     if not isinstance(conv, Conv) or not runs(conv, network.shape(layer.output)):
         return ()
-    return _whole(conv, layer, network, isa) + _halves(conv, layer, network, isa)
+    storage = narrowing.convolution_storage(network.shape(layer.output), isa)
+    weights = network.graph.parameters(layer.anchor)[0]
+    whole, halves = (partial(lower_by, conv, layer, network, isa) for lower_by in (_whole, _halves))
+    return narrowing.ways(whole, weights, storage) + narrowing.ways(halves, weights, storage)
 
 
-def _whole(
-    conv: Conv, layer: Layer, network: Network, isa: Isa, precision: Precision = Precision.FP32
-) -> tuple[Lowered, ...]:
+def _whole(conv: Conv, layer: Layer, network: Network, isa: Isa, storage: Storage) -> Lowered | None:
     weights, bias = network.graph.parameters(layer.anchor)
     outputs, inputs = weights.shape[:2]
-    images, _, height, width = network.shape(layer.output)
-    units = math.ceil(outputs / isa.lanes)
-    block = _block(units, height, width, inputs, isa, precision)
+    images, _, height, width = output = network.shape(layer.output)
+    units, steps = math.ceil(outputs / isa.lanes), math.ceil(inputs / storage.channels)
+    block = _block(units, height, width, steps, isa, storage)
+    converted = narrowing.conversion(
+        storage, network.shape(layer.reads[0].value), output, width, 1, conv.strides[0], isa
+    )
     section = Section()
     fields = {
         "row_stride": conv.strides[0],
+        "scratch_rows": converted.rows,
         "weights": section.append_later(
-            precision.floats(units * isa.lanes * inputs),
-            lambda place: _pack(weights, block, isa.lanes, precision, place),
+            storage.floats(units * isa.lanes * steps * storage.channels),
+            lambda place: _pack(weights, block, isa.lanes, storage, place),
         ),
         "bias": section.append_channels(bias, isa.lanes),
     }
@@ -73,42 +78,40 @@ def _whole(
         input_layouts=(Layout.BLOCKED,),
         input_pads=(Pads(),),
         output_layout=Layout.BLOCKED,
-        cycles=images * height * _row_cycles(block, units, width, inputs, isa, precision),
+        cycles=images * height * _row_cycles(block, units, width, steps, isa, storage) + converted.cycles,
         section=section,
-        precision=precision,
+        storage=storage,
+        scratch_floats=converted.floats,
     )
-    found = lower(kernel, layer, network, isa)
-    if precision is Precision.BF16 or height * width > NARROW_OUTPUTS:
-        return found
-    return tuple(replace(way, narrow=lambda: _narrow(conv, layer, network, isa)) for way in found)
+    return next(iter(lower(kernel, layer, network, isa)), None)
 
 
-def _narrow(conv: Conv, layer: Layer, network: Network, isa: Isa) -> Lowered | None:
-    """The same with weights as bfloat16, where these can store them."""
-    weights, _ = network.graph.parameters(layer.anchor)
-    return _whole(conv, layer, network, isa, Precision.BF16)[0] if storable(weights) else None
-
-
-def _halves(conv: Conv, layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
+def _halves(conv: Conv, layer: Layer, network: Network, isa: Isa, storage: Storage) -> Lowered | None:
     weights, bias = network.graph.parameters(layer.anchor)
     outputs, inputs = weights.shape[:2]
-    images, _, height, width = network.shape(layer.output)
+    images, _, height, width = output = network.shape(layer.output)
     halves = math.ceil(outputs / (isa.lanes // 2))
     most = _MOST_PIXELS_OF_HALVES[isa.lanes].get(halves, 0)
-    if most == 0 or inputs % 2 != 0:
-        return ()
+    step_inputs = 2 * storage.channels
+    if most == 0 or inputs % step_inputs != 0 or storage is Storage.BFLOAT16:
+        return None
     block = _equal_blocks(halves, width, most)
+    converted = narrowing.conversion(
+        storage, network.shape(layer.reads[0].value), output, width, 1, conv.strides[0], isa
+    )
     section = Section()
     fields = {
         "row_stride": conv.strides[0],
+        "scratch_rows": converted.rows,
         "weights": section.append_later(
-            inputs // 2 * halves * isa.lanes, lambda place: _pack_halves(weights, halves, isa.lanes, place)
+            inputs // step_inputs * halves * isa.lanes,
+            lambda place: _pack_halves(weights, halves, isa.lanes, storage, place),
         ),
         "bias": section.append(_spread_bias(bias, halves, isa.lanes)),
     }
     finish = _HALF_CYCLES * halves
     cycles = sum(
-        inputs / 2 * step_cycles(halves, pixels, isa) + finish * pixels + _BLOCK_CYCLES
+        inputs / step_inputs * step_cycles(halves, pixels, isa) + finish * pixels + _BLOCK_CYCLES
         for pixels in block.segments(width)
     )
     kernel = RowKernel(
@@ -120,14 +123,16 @@ def _halves(conv: Conv, layer: Layer, network: Network, isa: Isa) -> tuple[Lower
         input_layouts=(Layout.BLOCKED,),
         input_pads=(Pads(),),
         output_layout=Layout.BLOCKED,
-        cycles=images * height * cycles,
+        cycles=images * height * cycles + converted.cycles,
         section=section,
+        storage=storage,
+        scratch_floats=converted.floats,
     )
-    return lower(kernel, layer, network, isa)
+    return next(iter(lower(kernel, layer, network, isa)), None)
 
 
-def _block(output_units: int, height: int, width: int, inputs: int, isa: Isa, precision: Precision) -> RegisterBlock:
-    block = choose(output_units, height, width, inputs, isa, precision)
+def _block(output_units: int, height: int, width: int, steps: int, isa: Isa, storage: Storage) -> RegisterBlock:
+    block = choose(output_units, height, width, steps, isa, storage)
     if block.units > 1 or block.pixels <= _MOST_PIXELS_OF_ONE_UNIT:
         return block
     return _equal_blocks(1, width, _MOST_PIXELS_OF_ONE_UNIT)
@@ -140,36 +145,36 @@ def _equal_blocks(units: int, width: int, most: int) -> RegisterBlock:
     return RegisterBlock(units, pixels, 0, int(pixels * count != width))
 
 
-def _row_cycles(
-    block: RegisterBlock, output_units: int, width: int, inputs: int, isa: Isa, precision: Precision
-) -> float:
+def _row_cycles(block: RegisterBlock, output_units: int, width: int, steps: int, isa: Isa, storage: Storage) -> float:
     """Cycles of one output row: multiply-adds, stores, and what surrounds them."""
     return sum(
-        inputs * step_cycles(units, pixels, isa, precision) + units * pixels + _BLOCK_CYCLES
+        steps * step_cycles(units, pixels, isa, storage) + units * pixels + _BLOCK_CYCLES
         for _, units in block.groups(output_units)
         for pixels in block.segments(width)
     )
 
 
-def _pack(weights: Array, block: RegisterBlock, lanes: int, precision: Precision, place: Array) -> None:
-    """Writes [output group][input channel][output unit][lane] to `place`."""
+def _pack(weights: Array, block: RegisterBlock, lanes: int, storage: Storage, place: Array) -> None:
+    """Writes [output group][input channel][output unit][lane] to `place`, with zeros for channels that fill a step."""
     outputs, inputs = weights.shape[:2]
-    largest = largest_magnitude(weights) if precision is Precision.BF16 else 0.0
+    filled = round_up(inputs, storage.channels)
+    largest = largest_magnitude(weights) if storage is Storage.BFLOAT16 else 0.0
     at = 0
     for first, units in block.groups(math.ceil(outputs / lanes)):
         part = weights[first * lanes : (first + units) * lanes, :, 0, 0]
-        group = np.zeros((inputs, units * lanes), np.float32)
-        group[:, : part.shape[0]] = part.T
-        at += store(group.reshape(inputs, units, lanes), largest, place[at:], precision)
+        group = np.zeros((filled, units * lanes), np.float32)
+        group[:inputs, : part.shape[0]] = part.T
+        at += store(group.reshape(filled, units, lanes), largest, place[at:], storage)
 
 
-def _pack_halves(weights: Array, halves: int, lanes: int, place: Array) -> None:
-    """Writes [pair of input channels][half][output channel of the half][input channel of the pair] to `place`."""
+def _pack_halves(weights: Array, halves: int, lanes: int, storage: Storage, place: Array) -> None:
+    """Writes [pair of steps][half][output channel of the half][step of the pair] to `place`; the storage has steps."""
     outputs, inputs = weights.shape[:2]
     filled = np.zeros((halves * lanes // 2, inputs), np.float32)
     filled[:outputs] = weights[:, :, 0, 0]
-    grid = filled.reshape(halves, lanes // 2, inputs // 2, 2)
-    place.reshape(inputs // 2, halves, lanes // 2, 2)[...] = grid.transpose(2, 0, 1, 3)
+    grid = filled.reshape(halves, lanes // 2, -1, 2, storage.channels)
+    steps = grid.transpose(2, 4, 0, 1, 3)  # pair of steps, channel of the step, half, output channel, step of the pair
+    store(np.ascontiguousarray(steps).reshape(*steps.shape[:2], halves, lanes), 0.0, place, storage)
 
 
 def _spread_bias(bias: Array, halves: int, lanes: int) -> Array:

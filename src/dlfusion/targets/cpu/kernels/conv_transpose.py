@@ -144,6 +144,7 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
         group_inputs=channels.group_inputs,
         group_outputs=channels.group_outputs,
         units=max(group.input_units for group in groups),
+        scratch_rows=0,
         weights=weights_offset,
         bias=bias_offset,
         steps=code.steps,

@@ -17,5 +17,5 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         return ()
     _, _, height, width = network.shape(layer.reads[0].value)
     conv = Conv((height, width))
-    found = (conv_blocked.lower(layer, network, conv, isa), conv_first.lower(layer, network, conv, isa))
-    return tuple(lowered for lowered in found if lowered is not None)
+    first = conv_first.lower(layer, network, conv, isa)
+    return (*conv_blocked.ways(layer, network, conv, isa), *([] if first is None else [first]))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlfusion.targets.cpu.isa import Isa
-from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.precision import Storage
 
 MULTIPLY_ADDS_PER_CYCLE = 2.0
 LOADS_PER_CYCLE = 2.0
@@ -54,31 +54,32 @@ def widest_blocks(isa: Isa) -> Mapping[int, int]:
     return _MOST_PIXELS[isa.lanes]
 
 
-def step_cycles(units: int, pixels: int, isa: Isa, precision: Precision = Precision.FP32) -> float:
+def step_cycles(units: int, pixels: int, isa: Isa, storage: Storage = Storage.FLOAT32) -> float:
     """Cycles of one lane step: `units` loads of weights, `pixels` broadcasts, and units x pixels multiply-adds.
 
     The bound is the slowest of arithmetic, loads, latency, instruction issue and weights from the second-level cache,
     on cores with two vector multiply-adds and two loads per cycle (all since Haswell; a core with half of both scales
     every layer alike). Measured times are within five percent of it. Two units of bfloat16 take one load and one shift,
-    an odd one a load and two instructions; they run on the ports of the multiply-adds.
+    an odd one a load and two instructions; they run on the ports of the multiply-adds. A product of pairs takes as long
+    as a multiply-add of float32: such instruction sets are chosen where that is so.
     """
     products = units * pixels
-    loads, widening = (units, 0) if precision is Precision.FP32 else (units - units // 2, units // 2 + units % 2 * 2)
+    loads, widening = (units - units // 2, units // 2 + units % 2 * 2) if storage is Storage.BFLOAT16 else (units, 0)
     return max(
         (products + widening) / MULTIPLY_ADDS_PER_CYCLE,
         (loads + pixels) / LOADS_PER_CYCLE,
         MULTIPLY_ADD_LATENCY,
         (products + widening + loads + pixels + 3) / INSTRUCTIONS_PER_CYCLE,
-        units * isa.lanes * precision.weight_bytes / WEIGHT_BYTES_PER_CYCLE,
+        units * isa.lanes * storage.channels * storage.weight_bytes / WEIGHT_BYTES_PER_CYCLE,
     )
 
 
 def choose(
-    output_units: int, height: int, width: int, steps: int, isa: Isa, precision: Precision = Precision.FP32
+    output_units: int, height: int, width: int, steps: int, isa: Isa, storage: Storage = Storage.FLOAT32
 ) -> RegisterBlock:
     """The fastest block for `output_units` vectors of output channels and `height` rows of `width` columns.
 
-    `steps` is the number of lane steps that each output sums: input channels x kernel taps.
+    `steps` is the number of lane steps that each output sums: input channels x kernel taps / channels of a step.
     """
     best: tuple[float, int, RegisterBlock] | None = None
     for units, most in widest_blocks(isa).items():
@@ -88,9 +89,9 @@ def choose(
         pixels = math.ceil(width / segments)
         short = int(pixels * math.ceil(width / pixels) != width)
         block = RegisterBlock(units, pixels, output_units % units, short)
-        cost = row_cycles(block, [steps] * math.ceil(output_units / units), width, isa, precision)
+        cost = row_cycles(block, [steps] * math.ceil(output_units / units), width, isa, storage)
         reused = height * segments > 1
-        if reused and steps * units * isa.lanes * precision.weight_bytes > GROUP_WEIGHT_BYTES:
+        if reused and steps * units * isa.lanes * storage.channels * storage.weight_bytes > GROUP_WEIGHT_BYTES:
             cost *= CROWDED_FACTOR
         # Between equals, fewer units: their weights need less bandwidth.
         if best is None or (cost, units) < best[:2]:
@@ -100,17 +101,17 @@ def choose(
     return best[2]
 
 
-def segment_cycles(steps: float, units: int, pixels: int, isa: Isa, precision: Precision = Precision.FP32) -> float:
+def segment_cycles(steps: float, units: int, pixels: int, isa: Isa, storage: Storage = Storage.FLOAT32) -> float:
     """Cycles of one register block: its lane steps, then epilogue and stores, and the call."""
-    return steps * step_cycles(units, pixels, isa, precision) + 1.5 * units * pixels + 25.0
+    return steps * step_cycles(units, pixels, isa, storage) + 1.5 * units * pixels + 25.0
 
 
 def row_cycles(
-    block: RegisterBlock, steps: Sequence[float], width: int, isa: Isa, precision: Precision = Precision.FP32
+    block: RegisterBlock, steps: Sequence[float], width: int, isa: Isa, storage: Storage = Storage.FLOAT32
 ) -> float:
     """Cycles of one output row of all channels; `steps` gives the lane steps for each group of output units."""
     cycles = 0.0
     for group, count in enumerate(steps):
         units = block.rest if block.rest and group == len(steps) - 1 else block.units
-        cycles += sum(segment_cycles(count, units, pixels, isa, precision) for pixels in block.segments(width))
+        cycles += sum(segment_cycles(count, units, pixels, isa, storage) for pixels in block.segments(width))
     return cycles

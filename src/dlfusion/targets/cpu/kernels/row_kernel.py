@@ -9,7 +9,7 @@ from dlfusion.ops.operator import Shape
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
 from dlfusion.targets.cpu.kernels.epilogue import build
-from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.precision import Storage
 from dlfusion.targets.cpu.section import Section, initializer
 
 LAYOUT_TYPES = {Layout.BLOCKED: "Blocked", Layout.PLANAR: "Planar"}
@@ -24,8 +24,8 @@ class RowKernel:
     """A kernel that writes whole vectors of one layout and ends with the layer's epilogue.
 
     `arguments` are the template arguments before the epilogue, `fields` the members of the shape structure before the
-    epilogue's steps, `precision` how the weights in `section` are stored. `input_layouts` and `input_pads` are those of
-    the anchor's activations. `cycles` leaves the epilogue out.
+    epilogue's steps, `storage` how the weights in `section` are stored, `scratch_floats` the memory that a call works
+    in. `input_layouts` and `input_pads` are those of the anchor's activations. `cycles` leaves the epilogue out.
     """
 
     name: str
@@ -38,7 +38,8 @@ class RowKernel:
     cycles: float
     header: str
     section: Section = field(default_factory=Section)
-    precision: Precision = Precision.FP32
+    storage: Storage = Storage.FLOAT32
+    scratch_floats: int = 0
 
 
 def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
@@ -55,7 +56,7 @@ def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[
     return (
         Lowered(
             header=kernel.header,
-            function=f"{kernel.name}<{arguments}{kernel.precision.template_arguments}>",
+            function=f"{kernel.name}<{arguments}{kernel.storage.template_arguments}>",
             shape_type=kernel.shape_type,
             shape=initializer(**kernel.fields, steps=code.steps),
             input_layouts=(*kernel.input_layouts, *[kernel.output_layout] * len(operands)),
@@ -64,6 +65,7 @@ def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[
             input_pads=(*kernel.input_pads, *operand_pads),
             output_pads=tail,
             constants=kernel.section,
+            scratch_floats=kernel.scratch_floats,
         ),
     )
 

@@ -1,24 +1,23 @@
 """Convolution by Winograd's minimal filtering, from a blocked tensor into a blocked tensor."""
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.graph.graph import Array
+from dlfusion.graph.graph import FLOAT_BYTES, Array
 from dlfusion.layers.algorithm import OUTPUT_TILE, Algorithm, algorithms, winograd_work
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.conv import Conv
-from dlfusion.targets.cpu.bfloat16 import largest_magnitude, storable, store
+from dlfusion.targets.cpu.bfloat16 import largest_magnitude, store
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
-from dlfusion.targets.cpu.kernels import epilogue
+from dlfusion.targets.cpu.kernels import epilogue, narrowing
 from dlfusion.targets.cpu.kernels.packing import Channels, OutputGroup, dense_weights
 from dlfusion.targets.cpu.kernels.register_blocks import step_cycles, widest_blocks
-from dlfusion.targets.cpu.precision import Precision
+from dlfusion.targets.cpu.precision import Storage
 from dlfusion.targets.cpu.section import Section, initializer
 
 _PAIRS = {4: (1.0,), 6: (0.625, 1.5), 8: (1.0, 2.0, 0.5)}
@@ -43,39 +42,38 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     conv = layer.anchor.operator
     if not isinstance(conv, Conv):
         return ()
-    ways = (_lower(layer, network, conv, algorithm, isa) for algorithm in algorithms(layer) if algorithm in OUTPUT_TILE)
-    return tuple(_narrowable(way, layer, network, conv, isa) for way in ways if way is not None)
+    weights = network.graph.parameters(layer.anchor)[0]
+    return tuple(
+        way
+        for algorithm in algorithms(layer)
+        if algorithm in OUTPUT_TILE
+        for way in narrowing.ways(
+            partial(_lower, layer, network, conv, algorithm, isa), weights, _narrow_storage(conv, algorithm, weights)
+        )
+    )
 
 
-def _narrowable(way: Lowered, layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered:
-    """The way with an offer to store its kernels as bfloat16, if that is faster and exact enough."""
-    side = OUTPUT_TILE[way.algorithm] + conv.kernel[0] - 1
-    if conv.kernel[0] != 3 or side > _NARROW_SIDE or 4 * way.constants.size <= _NEAR_BYTES:
-        return way
-    return replace(way, narrow=partial(_lower, layer, network, conv, way.algorithm, isa, Precision.BF16))
+def _narrow_storage(conv: Conv, algorithm: Algorithm, weights: Array) -> Storage | None:
+    """How transformed kernels may be stored to be faster and exact enough."""
+    side = OUTPUT_TILE[algorithm] + conv.kernel[0] - 1
+    far = weights.shape[0] * weights.shape[1] * side * side * FLOAT_BYTES > _NEAR_BYTES
+    return Storage.BFLOAT16 if conv.kernel[0] == 3 and side <= _NARROW_SIDE and far else None
 
 
 def _lower(
-    layer: Layer,
-    network: Network,
-    conv: Conv,
-    algorithm: Algorithm,
-    isa: Isa,
-    precision: Precision = Precision.FP32,
+    layer: Layer, network: Network, conv: Conv, algorithm: Algorithm, isa: Isa, storage: Storage
 ) -> Lowered | None:
     weights, bias = network.graph.parameters(layer.anchor)
     inputs, outputs = network.shape(layer.reads[0].value), network.shape(layer.output)
     channels = Channels(inputs[1], outputs[1], 1, isa.lanes, isa.lanes)
     size = OUTPUT_TILE[algorithm]
     side = size + conv.kernel[0] - 1
-    if precision is Precision.BF16 and not storable(weights):
-        return None
     units, most = _register_block(channels.output_units, isa)
     input_units = math.ceil(inputs[1] / isa.lanes)
     section = Section()
-    weight_bytes = channels.output_units * isa.lanes * input_units * isa.lanes * side * side * precision.weight_bytes
+    weight_bytes = channels.output_units * isa.lanes * input_units * isa.lanes * side * side * storage.weight_bytes
     weights_offset = section.append_later(
-        weight_bytes // 4, lambda place: _pack(weights, channels, units, size, place, precision)
+        weight_bytes // 4, lambda place: _pack(weights, channels, units, size, place, storage)
     )
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
@@ -95,11 +93,11 @@ def _lower(
     operands = len(layer.reads) - 1
     last_column = math.ceil(outputs[3] / size) * size + conv.kernel[1] - 1 - conv.pads[1]
     work = winograd_work(network, layer, algorithm)
-    products = work.products / (2 * isa.lanes * units * most) * step_cycles(units, most, isa, precision)
+    products = work.products / (2 * isa.lanes * units * most) * step_cycles(units, most, isa, storage)
     elements = (work.transformed_inputs + work.transformed_outputs) / isa.lanes
     return Lowered(
         header="winograd.hpp",
-        function=f"winograd<{parameters}{precision.template_arguments}>",
+        function=f"winograd<{parameters}{storage.template_arguments}>",
         shape_type="WinogradShape",
         shape=shape,
         input_layouts=(Layout.BLOCKED,) * (1 + operands),
@@ -146,12 +144,12 @@ def kernel_transform(size: int, kernel: int) -> NDArray[np.float64]:
     return np.array([*rows, [0.0] * (kernel - 1) + [1.0]])
 
 
-def _pack(weights: Array, channels: Channels, units: int, size: int, place: Array, precision: Precision) -> None:
+def _pack(weights: Array, channels: Channels, units: int, size: int, place: Array, storage: Storage) -> None:
     """Writes [output group][position][input unit][lane][output unit][lane] to `place`."""
     kernel = weights.shape[2]
     transform = kernel_transform(size, kernel)
     # No transformed kernel has a larger element; it takes a pass over all weights, which float32 has no use for.
-    largest = np.abs(transform).sum(1).max() ** 2 * largest_magnitude(weights) if precision is Precision.BF16 else 0.0
+    largest = np.abs(transform).sum(1).max() ** 2 * largest_magnitude(weights) if storage is Storage.BFLOAT16 else 0.0
     side = len(transform)
     both = np.kron(transform, transform).T  # kernel^2 x positions: rows and columns at once
     groups: tuple[OutputGroup, ...] = channels.output_groups(units)
@@ -160,4 +158,4 @@ def _pack(weights: Array, channels: Channels, units: int, size: int, place: Arra
         ordered = grid.transpose(2, 3, 0, 1, 4, 5).reshape(-1, kernel * kernel).astype(np.float64)
         positions = (ordered @ both).T  # positions x (input unit, lane, output unit, lane)
         by_unit = positions.reshape(side * side, -1, *grid.shape[:2])
-        at += store(by_unit, largest, place[at:], precision)
+        at += store(by_unit, largest, place[at:], storage)
