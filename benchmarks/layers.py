@@ -10,6 +10,7 @@ of Winograd's algorithms are counted as those of the direct method, of which the
 import argparse
 import ctypes
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from dlfusion.machine.host import host
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
-from dlfusion.targets.cpu.isa import AVX512, ISAS, Isa
+from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import (
     conv_1x1,
@@ -36,7 +37,8 @@ from dlfusion.targets.cpu.kernels import (
     winograd,
 )
 from dlfusion.targets.cpu.peak import PeakMeter
-from tests.targets.cpu.kernel_harness import Rows, Step, Tensor, aligned, compile_library, single_layer, supports
+from dlfusion.targets.cpu.precision import Precision
+from tests.targets.cpu.kernel_harness import Rows, Step, Tensor, aligned, compile_library, single_layer
 
 COLD_BYTES = 24 << 20
 """What the copies of one layer's memory add up to at least, for cold runs: larger than second-level caches."""
@@ -180,7 +182,7 @@ def winograd_layers() -> dict[str, Network]:
     }
 
 
-def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
+def lowered_layers(isa: Isa, precision: Precision) -> list[tuple[str, Network, Lowered]]:
     """Each layer with the kernel to measure; those of Winograd with one for each size of tiles."""
     groups = (
         (blocked_layers(), conv_blocked),
@@ -194,10 +196,10 @@ def lowered_layers(isa: Isa) -> list[tuple[str, Network, Lowered]]:
     found = []
     for networks, kernel in groups:
         for name, network in networks.items():
-            lowered = min(kernel.candidates(network.layers[0], network, isa), key=lambda item: item.cycles)
-            found.append((name, network, lowered))
+            ways = (way.stored(precision) for way in kernel.candidates(network.layers[0], network, isa))
+            found.append((name, network, min(ways, key=lambda way: way.cycles)))
     for name, network in winograd_layers().items():
-        ways = winograd.candidates(network.layers[0], network, isa)
+        ways = (way.stored(precision) for way in winograd.candidates(network.layers[0], network, isa))
         found += [(f"{name} {way.algorithm}", network, way) for way in ways]
     return found
 
@@ -256,13 +258,14 @@ def measure(subjects: list[Subject], meter: PeakMeter, rounds: int) -> float:
 def main() -> None:
     """Measure, print the table, write the samples."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--isa", choices=sorted(ISAS), default=AVX512.name if supports(AVX512.name) else "avx2")
+    parser.add_argument("--isa", choices=sorted(ISAS), help="default: the best of this CPU for the precision")
+    parser.add_argument("--precision", choices=sorted(Precision), default=Precision.FP32)
     parser.add_argument("--rounds", type=int, default=15, help="each has four warm and two cold runs of every layer")
     parser.add_argument("--clang", action="store_true", help="compile with clang (the ziglang wheel) instead of g++")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/layers.json"), help="where samples go")
     options = parser.parse_args()
-    isa = ISAS[options.isa]
-    layers = lowered_layers(isa)
+    isa = choose_isa(options.isa, Precision(options.precision))
+    layers = lowered_layers(isa, Precision(options.precision))
     library = compile_library([lowered for _, _, lowered in layers], isa, options.clang)
     subjects = [
         prepare(name, network, lowered, getattr(library, f"case_{index}"), isa)
@@ -271,7 +274,8 @@ def main() -> None:
     with PeakMeter(host(), isa, (1,)) as meter:
         peak = 1e-9 * measure(subjects, meter, options.rounds)
     print(
-        f"{isa.name}, peak {peak:.1f} GFLOP/s on one core; share of peak: warm min, warm median, cold min, cold median"
+        f"{isa.name}, {options.precision}, peak of fp32 {peak:.1f} GFLOP/s on one core; "
+        f"share of peak: warm min, warm median, cold min, cold median"
     )
     for subject in subjects:
         shares = [
@@ -281,10 +285,11 @@ def main() -> None:
         ]
         best = min(subject.warm_seconds)
         rate = 1e-9 * subject.operations / best
-        kernel = subject.lowered.function.split(", Epilogue")[0] + ">"
+        kernel = re.sub(r", Epilogue<[^>]*>", "", subject.lowered.function)
         print(f"{subject.name:25} {kernel:42} {1e3 * best:8.3f} ms {rate:7.1f} GFLOP/s {' '.join(shares)}")
     record = {
         "isa": isa.name,
+        "precision": options.precision,
         "compiler": "clang" if options.clang else "g++",
         "peak_operations_per_second": 1e9 * peak,
         "layers": [
