@@ -9,7 +9,7 @@ from dlfusion.cost.layer_numbers import Floats, LayerNumbers, NetworkNumbers, Wa
 from dlfusion.cost.terms import CALLS, LAUNCH, LINE_BUFFERS, MAPS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
 from dlfusion.cost.winograd_terms import winograd_seconds
 from dlfusion.layers.algorithm import Algorithm
-from dlfusion.layers.kind import kind
+from dlfusion.layers.kind import Kind, kind
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.machine.cpu import DEFAULT_L2_BYTES, Cpu
 from dlfusion.plans.plan import Partition
@@ -19,6 +19,7 @@ from dlfusion.plans.work import Work, work
 
 ASSUMPTIONS = (
     "A core reaches one rate of operations on all layers that sum over channels.",
+    "Convolutions of programs that multiply bfloat16 reach that rate times the machine's speed on bfloat16.",
     "On all others it reaches a quarter of that: each number that is read is used in few operations.",
     "A quarter of the third-level cache is ours, at most 16 MiB: others share it, and it slows down before it is full.",
     "Bytes come from the third-level cache if the block's inputs, outputs and weights fit into it, else from memory.",
@@ -72,7 +73,9 @@ def cpu_numbers(machine: Cpu, network: Network) -> NetworkNumbers:
     rate = CpuRates.of(machine).operations_per_second
 
     def seconds(layer: Layer) -> float:
-        return layer.features.operations / (rate if kind(layer).uses_array else rate * OTHER_RATE_SHARE)
+        sort = kind(layer)
+        speed = machine.convolution_speed if sort in (Kind.DENSE, Kind.POINTWISE) else 1.0
+        return layer.features.operations / (rate * speed if sort.uses_array else rate * OTHER_RATE_SHARE)
 
     def in_tiles(layer: Layer, algorithm: Algorithm) -> Way:
         seconds, of_inputs = winograd_seconds(network, layer, algorithm, rate, rate * OTHER_RATE_SHARE)

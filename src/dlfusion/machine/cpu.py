@@ -14,7 +14,8 @@ class Cpu:
         name: the processor's own name.
         cores: cores that may be used.
         isas: instruction sets that code can be generated for, those for all precisions first, and of these the best.
-        fast_bfloat16: whether products of bfloat16 take less time than of float32, as far as is known.
+        bfloat16_speed: operations per second on bfloat16 over those on float32; 1 where it is not known.
+        convolution_speed: those of convolutions over the peak, above 1 for programs that multiply bfloat16.
         l1_bytes: first-level data cache of one core.
         l2_bytes: second-level cache of one core.
         l3_bytes: third-level cache that all cores share.
@@ -32,7 +33,8 @@ class Cpu:
     peak_operations_per_second: float | None = None
     l3_bytes_per_second: float | None = None
     memory_bytes_per_second: float | None = None
-    fast_bfloat16: bool = False
+    bfloat16_speed: float = 1.0
+    convolution_speed: float = 1.0
 
     @property
     def core_counts(self) -> tuple[int, ...]:

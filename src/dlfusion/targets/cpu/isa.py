@@ -38,7 +38,7 @@ def choose_isa(name: str | None = None, precision: Precision = Precision.FP32) -
     """The instruction set of that name, or the best that this CPU has for programs of that precision.
 
     `avx512_bf16` multiplies bfloat16 in one instruction, vdpbf16ps. That is best for `bf16` on processors known to run
-    it faster than multiply-adds of float32 (`Cpu.fast_bfloat16`), and on no other: Sapphire Rapids has it at half
+    it faster than multiply-adds of float32 (`Cpu.bfloat16_speed`), and on no other: Sapphire Rapids has it at half
     their rate.
 
     Raises:
@@ -49,7 +49,7 @@ def choose_isa(name: str | None = None, precision: Precision = Precision.FP32) -
             raise InputError(f"unknown instruction set {name!r}; supported: {', '.join(ISAS)}")
         return ISAS[name]
     available = host().isas
-    if precision is Precision.BF16 and host().fast_bfloat16 and AVX512_BF16.name in available:
+    if precision is Precision.BF16 and host().bfloat16_speed > 1 and AVX512_BF16.name in available:
         return AVX512_BF16
     for candidate in ISAS.values():
         if candidate.name in available:

@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -51,8 +52,9 @@ class CpuTarget:
 
     @property
     def machine(self) -> Cpu:
-        """The machine under this process."""
-        return host()
+        """The machine under this process, as fast as programs of the target's precision find it."""
+        multiplies = self._precision is Precision.BF16 and self._isa.multiplies_bfloat16
+        return replace(host(), convolution_speed=host().bfloat16_speed) if multiplies else host()
 
     @property
     def algorithms(self) -> tuple[str, ...]:
