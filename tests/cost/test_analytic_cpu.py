@@ -8,6 +8,7 @@ from dlfusion.cost.analytic import Analytic
 from dlfusion.cost.model import plan_seconds
 from dlfusion.cost.terms import CALLS, HALO, HIDDEN, LINE_BUFFERS, MAPS, SORTS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
 from dlfusion.layers.describe import describe
+from dlfusion.layers.kind import Kind
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Cpu
 from dlfusion.plans.plan import Block, Partition, Plan
@@ -51,6 +52,13 @@ def test_a_layer_in_cache_worked_out_by_hand(network: Network) -> None:
     moved = features.input_bytes + features.output_bytes + features.weight_bytes
     expected = 1e-6 + 0.2e-6 + features.operations / 1e11 + 0.5 * moved / 1e11
     assert seconds(network, Block(0, 0, 1, step_rows=64)) == pytest.approx(expected)
+
+
+def test_convolutions_are_as_fast_as_the_machine_says(network: Network) -> None:
+    fast, slow = (terms(network, Block(0, 0, 1), replace(MACHINE, convolution_speed=by)) for by in (2.0, 1.0))
+    name = str(Kind.DENSE)
+    assert fast.pop(name) == pytest.approx(slow.pop(name) / 2)
+    assert {**fast, HIDDEN: 0.0} == {**slow, HIDDEN: 0.0}
 
 
 def test_small_maps_are_still_in_the_caches_of_the_cores(network: Network) -> None:

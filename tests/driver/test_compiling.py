@@ -196,7 +196,7 @@ def test_progress_names_the_stages_in_order() -> None:
     assert list(dict.fromkeys(seen)) == ["import", "plan", "generate", "build"]
 
 
-@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "avx512_bf16"])
 def test_the_instruction_set_can_be_chosen(isa: str) -> None:
     if isa not in host().isas:
         pytest.skip(f"this CPU has no {isa}")
@@ -210,6 +210,12 @@ def test_the_best_instruction_set_is_the_default(monkeypatch: pytest.MonkeyPatch
         machine = replace(host(), isas=isas)
         monkeypatch.setattr(instruction_sets, "host", lambda machine=machine: machine)
         assert driver.choose_isa().name == best
+    for speed, best in ((2.0, "avx512_bf16"), (1.0, "avx512")):
+        machine = replace(host(), isas=("avx512", "avx2", "avx512_bf16"), bfloat16_speed=speed)
+        monkeypatch.setattr(instruction_sets, "host", lambda machine=machine: machine)
+        assert driver.choose_isa(precision=Precision.BF16).name == best
+        assert driver.choose_isa().name == "avx512"
+        assert driver.choose_isa("avx2", Precision.BF16).name == "avx2"
     machine = replace(host(), isas=())
     monkeypatch.setattr(instruction_sets, "host", lambda: machine)
     with pytest.raises(InputError, match="avx512, avx2"):

@@ -36,6 +36,15 @@ def test_an_instruction_set_needs_all_its_flags(root: Path) -> None:
     assert read_machine(root, 1).isas == ("avx2",)
 
 
+def test_the_speed_of_bfloat16_is_known_by_processor(root: Path) -> None:
+    flags = "fma avx2 avx512f avx512vl avx512bw avx512dq avx512_bf16"
+    for vendor, family, speed in (("AuthenticAMD", 25, 2.0), ("GenuineIntel", 6, 1.0)):
+        write(root / "proc/cpuinfo", f"vendor_id : {vendor}\ncpu family : {family}\nflags : {flags}\n")
+        machine = read_machine(root, 1)
+        assert machine.isas == ("avx512", "avx2", "avx512_bf16")
+        assert machine.bfloat16_speed == speed
+
+
 def test_missing_files_leave_facts_unknown(tmp_path: Path) -> None:
     machine = read_machine(tmp_path, 3)
     assert machine.cores == 3

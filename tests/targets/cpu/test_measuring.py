@@ -148,7 +148,7 @@ def test_the_setting_names_what_times_depend_on() -> None:
 
 def test_programs_with_weights_as_bfloat16_are_other_work() -> None:
     net = describe(chain(((64, 3, 1),) * 3, height=7, channels=64).build())
-    narrow_target, wide_target = CpuTarget(precision="bf16"), CpuTarget()
+    narrow_target, wide_target = CpuTarget(ISA, precision="bf16"), CpuTarget(ISA)
     assert narrow_target.setting == wide_target.setting
     with narrow_target.bench(net) as narrow, wide_target.bench(net) as wide:
         assert narrow.structure(Block(1, 1, 1)) == narrow.structure(Block(1, 1, 1))

@@ -11,7 +11,7 @@ from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.plans.plan import Plan
-from dlfusion.runtime.check import compare
+from dlfusion.runtime.check import BF16_TOLERANCE, compare
 from dlfusion.runtime.reference import evaluate
 from tests.support.random_graphs import graphs, random_inputs
 from tests.support.random_plans import ALL_ALGORITHMS, plans
@@ -26,8 +26,10 @@ SETTINGS = settings(
 )
 
 
-def run(network: Network, plan: Plan, inputs: tuple[Array, ...], isa: str) -> tuple[Array, ...]:
-    with driver.compile(network, plan=plan, isa=isa) as compiled:
+def run(
+    network: Network, plan: Plan, inputs: tuple[Array, ...], isa: str, precision: str = "fp32"
+) -> tuple[Array, ...]:
+    with driver.compile(network, plan=plan, isa=isa, precision=precision) as compiled:
         first = compiled.outputs(*inputs)
         second = compiled.outputs(*inputs)
     for once, again in zip(first, second, strict=True):
@@ -57,6 +59,26 @@ def test_any_legal_plan_gives_the_reference_result(isa: str, data: st.DataObject
         plan = data.draw(plans(network))
         outputs = run(network, plan, inputs, isa)
         # Cuts, cores and steps change where rows are kept and who computes them, never how one is computed.
+        for output, reference in zip(outputs, plain, strict=True):
+            np.testing.assert_array_equal(output, reference, err_msg=plan.to_json())
+
+
+@pytest.mark.slow
+@given(data=st.data())
+@settings(SETTINGS, max_examples=12)
+def test_any_legal_plan_gives_one_result_in_bfloat16(data: st.DataObject) -> None:
+    """Rows are converted anew for each call, always to the same numbers."""
+    if "avx512_bf16" not in host().isas:
+        pytest.skip("this CPU has no avx512_bf16")
+    graph = data.draw(graphs(max_nodes=8))
+    network = describe(graph)
+    inputs = random_inputs(graph, seed=data.draw(st.integers(0, 99)))
+    plain = run(network, baseline(network), inputs, "avx512_bf16", "bf16")
+    verdict = compare(plain, evaluate(graph, inputs), BF16_TOLERANCE)
+    assert verdict.passed, verdict
+    for _ in range(3):
+        plan = data.draw(plans(network))
+        outputs = run(network, plan, inputs, "avx512_bf16", "bf16")
         for output, reference in zip(outputs, plain, strict=True):
             np.testing.assert_array_equal(output, reference, err_msg=plan.to_json())
 

@@ -23,17 +23,20 @@ from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.ops.conv import Conv
 from dlfusion.plans.plan import Block, Partition, Plan
-from dlfusion.runtime.check import compare
+from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, compare
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu import emit_block, placement, target
-from dlfusion.targets.cpu.isa import ISAS, Isa
+from dlfusion.targets.cpu.isa import AVX512_BF16, ISAS, Isa
 from dlfusion.targets.cpu.memory import Interval
+from dlfusion.targets.cpu.precision import Precision
 from dlfusion.targets.cpu.stages import Staged
 from tests.support.random_graphs import graphs, random_inputs
 from tests.support.random_plans import plans
 
 SANITIZED = Path(__file__).with_name("sanitized")
+BEST = ISAS[host().isas[0]]
+
 GAP = 64
 """Floats between two buffers, as in memory.hpp."""
 
@@ -51,7 +54,7 @@ class Spread:
         self.scratch_gaps: list[int] = []
         self.scratch_end = 0
 
-    def generate(self, network: Network, plan: Plan, isa: Isa) -> Program:
+    def generate(self, network: Network, plan: Plan, isa: Isa, precision: Precision) -> Program:
         place_block = placement._Placer._place_block
 
         def offsets(intervals: Iterable[Interval], alignment: int) -> tuple[dict[str, int], int]:
@@ -86,7 +89,7 @@ class Spread:
             patch.setattr(placement._Placer, "_place_rings", rings)
             patch.setattr(placement._Placer, "_place_block", block)
             patch.setattr(target, "place", place)
-            return target.generate(network, plan, isa)
+            return target.generate(network, plan, isa, precision=precision)
 
     def _leave_gap(self, end: int) -> None:
         """A buffer in the scratch memory ends here."""
@@ -102,10 +105,18 @@ class Spread:
         return "\n".join(lines) + "\n"
 
 
-def run(network: Network, plan: Plan, inputs: tuple[Array, ...], sanitizer: str, folder: Path) -> tuple[Array, ...]:
+def run(
+    network: Network,
+    plan: Plan,
+    inputs: tuple[Array, ...],
+    sanitizer: str,
+    folder: Path,
+    isa: Isa,
+    precision: Precision,
+) -> tuple[Array, ...]:
     """The outputs of the program built with `-fsanitize=<sanitizer>`; whatever the sanitizer reports fails the test."""
     spread = Spread()
-    program = spread.generate(network, plan, ISAS[host().isas[0]])
+    program = spread.generate(network, plan, isa, precision)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name, text in program.headers.items():
@@ -137,10 +148,19 @@ def run(network: Network, plan: Plan, inputs: tuple[Array, ...], sanitizer: str,
     return tuple(part.reshape(shape) for part, shape in zip(np.split(values, ends[:-1]), shapes, strict=True))
 
 
-def check(graph: Graph, plan: Plan, sanitizer: str, folder: Path) -> None:
+def check(
+    graph: Graph,
+    plan: Plan,
+    sanitizer: str,
+    folder: Path,
+    isa: Isa = BEST,
+    precision: Precision = Precision.FP32,
+) -> None:
     network = describe(graph)
     inputs = random_inputs(graph, seed=0)
-    verdict = compare(run(network, plan, inputs, sanitizer, folder), evaluate(graph, inputs))
+    tolerance = TOLERANCE if precision is Precision.FP32 else BF16_TOLERANCE
+    outputs = run(network, plan, inputs, sanitizer, folder, isa, precision)
+    verdict = compare(outputs, evaluate(graph, inputs), tolerance)
     assert verdict.passed, f"{verdict}\n{plan.to_json()}"
 
 
@@ -192,6 +212,28 @@ def test_layers_in_tiles_are_clean(sanitizer: str, partition: Partition, tmp_pat
     if partition is Partition.CHANNELS:
         blocks = tuple(Block(place, place, 3, partition, 23, (name,)) for place, name in enumerate(named))
     check(graph, Plan(graph.digest, "any machine", "by hand", blocks), sanitizer, tmp_path / "program")
+
+
+@pytest.mark.skipif(AVX512_BF16.name not in host().isas, reason="this CPU has no avx512_bf16")
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+@pytest.mark.parametrize("partition", list(Partition))
+def test_layers_that_convert_rows_are_clean(sanitizer: str, partition: Partition, tmp_path: Path) -> None:
+    """Products of bfloat16, strides, odd widths and channels, in one block or alone on cores that share channels."""
+    builder, generator = GraphBuilder("pairs"), np.random.default_rng(0)
+    value, channels = builder.input("x", (1, 20, 23, 17)), 20
+    shapes = ((33, 3, 1), (24, 1, 1), (48, 1, 2), (24, 1, 1), (40, 3, 2), (32, 5, 1))
+    for outputs, kernel, stride in shapes:
+        weights = generator.standard_normal((outputs, channels, kernel, kernel)) / 12
+        conv = Conv((kernel, kernel), (stride, stride), (kernel // 2,) * 4)
+        value, channels = builder.node(conv, [value], [weights, np.ones(outputs)]), outputs
+    builder.output(value)
+    graph = builder.build()
+    blocks: tuple[Block, ...] = (Block(0, 5, 2, step_rows=2),)
+    if partition is Partition.CHANNELS:
+        heights = (layer.features.output_height for layer in describe(graph).layers)
+        blocks = tuple(Block(place, place, 3, partition, height) for place, height in enumerate(heights))
+    plan = Plan(graph.digest, "any machine", "by hand", blocks)
+    check(graph, plan, sanitizer, tmp_path / "program", AVX512_BF16, Precision.BF16)
 
 
 def test_a_race_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

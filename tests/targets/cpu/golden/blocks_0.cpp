@@ -67,11 +67,12 @@ void block_0(const Run& run, int core) {
 void block_1(const Run& run, int) {
   static const ConvShape inner_shape = {/*kernel_rows=*/3, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/1,
       /*pad_left=*/1, /*kernel_columns=*/3, /*column_dilation=*/1, /*group_inputs=*/32, /*group_outputs=*/48,
-      /*units=*/2, /*weights=*/0, /*bias=*/13824, /*steps=*/{{{/*input=*/-1, /*constant=*/-1, /*a=*/0.0f,
-      /*b=*/0.0f}}}};
+      /*units=*/2, /*scratch_rows=*/0, /*weights=*/0, /*bias=*/13824, /*steps=*/{{{/*input=*/-1, /*constant=*/-1,
+      /*a=*/0.0f, /*b=*/0.0f}}}};
   static const ConvShape outer_shape = {/*kernel_rows=*/3, /*row_stride=*/1, /*row_dilation=*/1, /*pad_top=*/1,
       /*pad_left=*/1, /*kernel_columns=*/3, /*column_dilation=*/1, /*group_inputs=*/48, /*group_outputs=*/32,
-      /*units=*/3, /*weights=*/0, /*bias=*/13824, /*steps=*/{{{/*input=*/1, /*constant=*/-1, /*a=*/0.0f, /*b=*/0.0f}}}};
+      /*units=*/3, /*scratch_rows=*/0, /*weights=*/0, /*bias=*/13824, /*steps=*/{{{/*input=*/1, /*constant=*/-1,
+      /*a=*/0.0f, /*b=*/0.0f}}}};
   static const Segment<2, 0> segment = {0, 0, 17, {{0, 17}, {0, 17}}, {{0, 0}}};
   const Rows pool = {run.tensors + 16, 576, 288, 17, 17, 16, 32, 1, 1};  // 32x17x16
   const Rows inner_relu = {run.scratch + 16, 864, 288, 3, 17, 16, 48, 1, 1};  // 48x17x16, a ring of 3 rows
@@ -100,7 +101,8 @@ void block_1(const Run& run, int) {
 //   Conv 1x1: 32x17x16 -> 20x17x16   [onnx/head]
 // Ends here: last layer.
 void block_2(const Run& run, int core) {
-  static const Conv1x1Shape head_shape = {/*row_stride=*/1, /*weights=*/0, /*bias=*/768, /*steps=*/{{}}};
+  static const Conv1x1Shape head_shape = {/*row_stride=*/1, /*scratch_rows=*/0, /*weights=*/0, /*bias=*/768,
+      /*steps=*/{{}}};
   static const Segment<1, 0> segment = {0, 17, 17, {{0, 17}}, {{0, 0}}};
   const Rows sum = {run.tensors + 9792, 512, 256, 17, 17, 16, 32, 0, 0};  // 32x17x16
   const Rows head = {run.tensors + 0, 512, 256, 17, 17, 16, 20, 0, 0};  // 20x17x16
