@@ -44,7 +44,7 @@ def test_compile_says_how_weights_are_stored(model: Path, tmp_path: Path) -> Non
     assert document["precision"] == "bf16"
     assert document["largest_relative_difference"] < 2e-2
     result = invoke("compile", model, "-o", tmp_path / "out", "--precision", "bf16")
-    assert "stored as bf16" in " ".join(result.output.split())
+    assert "Computed in bf16 where that is faster" in " ".join(result.output.split())
 
 
 def test_compile_without_check_measures_nothing(model: Path, tmp_path: Path) -> None:

@@ -145,10 +145,11 @@ def _print_results(
 ) -> None:
     console = output()
     if seconds is not None and verdict is not None:
-        stored = (
-            "" if compiled.precision == options.DEFAULT_PRECISION else f" Weights are stored as {compiled.precision}."
+        is_default = compiled.precision == options.DEFAULT_PRECISION
+        computed = "" if is_default else f" Computed in {compiled.precision} where that is faster."
+        console.print(
+            f"Checked: differs from {verdict[0]} by at most {verdict[1]:.1e} of the output's scale.{computed}"
         )
-        console.print(f"Checked: differs from {verdict[0]} by at most {verdict[1]:.1e} of the output's scale.{stored}")
         console.print(f"One run takes {sum(seconds) * 1e3:.2f} ms (median of each block, summed).")
     console.print(f"Built in {compiled.build_seconds:.1f} s.", markup=False)
     console.print(f"Files: {compiled.folder}", markup=False)

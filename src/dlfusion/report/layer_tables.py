@@ -76,10 +76,11 @@ def gains_table(report: ModelReport) -> Table:
         for entry in report.cores
     )
     strategies = ", ".join(dict.fromkeys(entry.strategy for entry in report.cores))
+    faster = "" if report.precision == "fp32" else " Shares are of the peak of fp32; products of bfloat16 may pass it."
     note = (
         f"Planned: the plan of strategy {strategies}. Unfused: the same kernels, every layer alone on all cores. Both "
         "ran in turns; gains are ratios of their fastest runs; cores are held against "
-        f"{cores_text(report.cores[0].cores)}. Weights were stored as {report.precision}."
+        f"{cores_text(report.cores[0].cores)}. Weights were stored as {report.precision}.{faster}"
     )
     return Table(f"{report.model}: what fusion and cores gain", columns, rows, (note,))
 

@@ -8,7 +8,8 @@
 // which costs up to a tenth (measured). Share of peak on a Sapphire Rapids core, warm: 98-100 % with 96 input channels or
 // more, 94 % with 64, 81 % with 16 (where every sixteenth step results are also clipped and stored).
 //
-// With Bfloat16Pairs a step takes two channels; input rows are converted in the scratch memory (bfloat16_pairs.hpp).
+// With Bfloat16Pairs a step takes two channels; input rows are converted in the scratch memory (bfloat16_pairs.hpp). Share of
+// the peak of float32 on a Zen 4 core, warm: 176-193 % with 64 input channels or more, 147 % for 16 -> 96.
 #pragma once
 #include "bfloat16_pairs.hpp"
 #include "epilogue.hpp"
