@@ -4,6 +4,7 @@ Heavy packages (NumPy, ONNX, the driver) are imported inside the commands that n
 usage come at once.
 """
 
+import atexit
 import gc
 import signal
 import sys
@@ -65,6 +66,7 @@ def main() -> None:
     # Importing ONNX packages makes hundreds of thousands of objects that all stay: looking for garbage among them at
     # Python's usual rate takes a tenth of a compile.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    atexit.register(gc.freeze)  # nor is there garbage to look for when the process ends and gives all memory back
     app()
 
 

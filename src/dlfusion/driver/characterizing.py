@@ -3,7 +3,6 @@
 import tempfile
 from pathlib import Path
 
-from dlfusion.characterization.run import characterize as run
 from dlfusion.cost.profile import Profile
 from dlfusion.driver.planning import PathLike, SearchProgress, as_target, profile_path
 from dlfusion.errors import InputError
@@ -35,6 +34,9 @@ def characterize(
         InputError: the grid is unknown, or the file cannot be written.
         DlfusionError: measuring failed; the message says where.
     """
+    # Imported here because nothing else of the driver needs it: importing takes time that every compile would pay.
+    from dlfusion.characterization.run import characterize as run
+
     device = as_target(target)
     path = profile_path(device) if output is None else Path(output)
     with Store(None if database is None else Path(database)) as store, Session(device, store) as session:

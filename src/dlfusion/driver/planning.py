@@ -49,7 +49,7 @@ def import_model(path_or_model: Model, shapes: Mapping[str, Sequence[int]] | Non
     """
     if isinstance(path_or_model, Network):
         return path_or_model
-    # Imported here because it takes most of a second, and running a compiled model does not need it.
+    # Imported here because it takes up to a second, and running a compiled model does not need it.
     from dlfusion.frontend import load as load_onnx
 
     fixed = {name: tuple(shape) for name, shape in shapes.items()} if shapes else None

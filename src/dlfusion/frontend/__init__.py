@@ -1,7 +1,7 @@
 """From ONNX to a graph: the only package that knows ONNX.
 
-`load` is the way in. Importing this package takes most of a second, since it imports onnxscript: callers import it
-only when there is a model to read.
+`load` is the way in. Importing this package takes a tenth of a second, and most of another second where a model needs
+onnx_ir and onnxscript: callers import it only when there is a model to read.
 """
 
 from dlfusion.frontend.importer import load

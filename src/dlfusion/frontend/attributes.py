@@ -2,38 +2,41 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import onnx_ir
+from typing import Any
 
 from dlfusion.frontend.context import InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.ops.spatial import Padding, Pair, extent
 
 
-def integer(node: onnx_ir.Node, name: str, default: int) -> int:
+def integer(node: Node, name: str, default: int) -> int:
     """An integer attribute."""
-    attribute = _attribute(node, name, onnx_ir.AttributeType.INT)
-    return default if attribute is None else attribute.as_int()
+    return int(_attribute(node, name, "INT", default))
 
 
-def number(node: onnx_ir.Node, name: str, default: float) -> float:
+def number(node: Node, name: str, default: float) -> float:
     """A float attribute."""
-    attribute = _attribute(node, name, onnx_ir.AttributeType.FLOAT)
-    return default if attribute is None else attribute.as_float()
+    return float(_attribute(node, name, "FLOAT", default))
 
 
-def text(node: onnx_ir.Node, name: str, default: str) -> str:
+def text(node: Node, name: str, default: str) -> str:
     """A string attribute."""
-    attribute = _attribute(node, name, onnx_ir.AttributeType.STRING)
-    return default if attribute is None else attribute.as_string()
+    return str(_attribute(node, name, "STRING", default))
 
 
-def integers(node: onnx_ir.Node, name: str) -> tuple[int, ...] | None:
+def integers(node: Node, name: str) -> tuple[int, ...] | None:
     """A list of integers; None if the node does not have it."""
-    attribute = _attribute(node, name, onnx_ir.AttributeType.INTS)
-    return None if attribute is None else tuple(attribute.as_ints())
+    values = _attribute(node, name, "INTS", None)
+    return None if values is None else tuple(values)
 
 
-def per_axis(node: onnx_ir.Node, name: str, count: int, default: int) -> tuple[int, ...]:
+def numbers(node: Node, name: str) -> tuple[float, ...] | None:
+    """A list of floats; None if the node does not have it."""
+    values = _attribute(node, name, "FLOATS", None)
+    return None if values is None else tuple(values)
+
+
+def per_axis(node: Node, name: str, count: int, default: int) -> tuple[int, ...]:
     """A list of `count` integers, all `default` if the node does not have it.
 
     Raises:
@@ -58,14 +61,17 @@ def from_front(axis: int, rank: int) -> int:
     return axis % rank
 
 
-def _attribute(node: onnx_ir.Node, name: str, kind: onnx_ir.AttributeType) -> onnx_ir.Attr | None:
+def _attribute(node: Node, name: str, kind: str, default: Any) -> Any:
+    """The attribute's value, which is of the type that belongs to `kind`."""
     attribute = node.attributes.get(name)
-    if attribute is not None and attribute.type != kind:
-        raise InvalidNodeError(f"the attribute {name} is {attribute.type.name}, but must be {kind.name}")
-    return attribute
+    if attribute is None:
+        return default
+    if attribute.kind != kind:
+        raise InvalidNodeError(f"the attribute {name} is {attribute.kind}, but must be {kind}")
+    return attribute.value
 
 
-def require(node: onnx_ir.Node, name: str, allowed: int | str) -> None:
+def require(node: Node, name: str, allowed: int | str) -> None:
     """Rejects any value but the allowed one, which is also the default.
 
     Raises:
@@ -91,7 +97,7 @@ class Sliding:
     dilations: Pair
 
 
-def sliding(node: onnx_ir.Node, kernel: Sequence[int], size: Sequence[int]) -> Sliding:
+def sliding(node: Node, kernel: Sequence[int], size: Sequence[int]) -> Sliding:
     """Kernel, strides, padding and dilation of a convolution or pooling over a map of `size`.
 
     Raises:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir
 from numpy.typing import NDArray
 
-from dlfusion.graph.graph import Array, Node
+from dlfusion.frontend.model import Node, Value
+from dlfusion.graph import graph
+from dlfusion.graph.graph import Array
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.reshape import Reshape
 
@@ -47,7 +48,7 @@ class Context:
 
     def __init__(self, opset: int) -> None:
         self.opset = opset
-        self.nodes: list[Node] = []
+        self.nodes: list[graph.Node] = []
         self.constants: dict[str, Array] = {}
         self.shapes: dict[str, Shape] = {}
         self._activations: dict[str, Activation] = {}
@@ -70,15 +71,15 @@ class Context:
         self._activations[name] = activation
         return activation
 
-    def known(self, value: onnx_ir.Value) -> bool:
+    def known(self, value: Value) -> bool:
         """True if the ONNX value is constant or has been computed."""
-        return value.const_value is not None or value.name in self._activations
+        return value.constant is not None or value.name in self._activations
 
-    def lookup(self, value: onnx_ir.Value) -> Activation:
+    def lookup(self, value: Value) -> Activation:
         """The activation of an ONNX value that is `known` and not constant."""
-        return self._activations[str(value.name)]
+        return self._activations[value.name]
 
-    def activation(self, node: onnx_ir.Node, index: int = 0) -> Activation:
+    def activation(self, node: Node, index: int = 0) -> Activation:
         """The node's input `index`, which must not be constant.
 
         Raises:
@@ -88,16 +89,16 @@ class Context:
         value = self._input(node, index)
         if value is None:
             raise InvalidNodeError(f"input {index} is missing")
-        if value.const_value is not None:
+        if value.constant is not None:
             raise UnsupportedNodeError(f"its input {value.name} is constant")
         return self.lookup(value)
 
-    def is_constant(self, node: onnx_ir.Node, index: int) -> bool:
+    def is_constant(self, node: Node, index: int) -> bool:
         """True if the node's input `index` is there and constant."""
         value = self._input(node, index)
-        return value is not None and value.const_value is not None
+        return value is not None and value.constant is not None
 
-    def optional(self, node: onnx_ir.Node, index: int) -> NDArray[np.generic] | None:
+    def optional(self, node: Node, index: int) -> NDArray[np.generic] | None:
         """The constant that is the node's input `index`; None if the node has no such input.
 
         Raises:
@@ -106,18 +107,18 @@ class Context:
         value = self._input(node, index)
         if value is None:
             return None
-        if value.const_value is None:
+        if value.constant is None:
             raise UnsupportedNodeError(f"its input {value.name} is computed at run time; only a constant is supported")
-        return value.const_value.numpy()
+        return value.constant()
 
-    def constant(self, node: onnx_ir.Node, index: int) -> NDArray[np.generic]:
+    def constant(self, node: Node, index: int) -> NDArray[np.generic]:
         """As `optional`, for an input that the node must have."""
         array = self.optional(node, index)
         if array is None:
             raise InvalidNodeError(f"input {index} is missing")
         return array
 
-    def weights(self, node: onnx_ir.Node, index: int) -> Array:
+    def weights(self, node: Node, index: int) -> Array:
         """As `constant`, in float32.
 
         Raises:
@@ -158,7 +159,7 @@ class Context:
             names.append(_unique(f"{output}.{constant}", self._values))
             self.constants[names[-1]] = array
         name = _unique(".".join(filter(None, (self._origin, role))), self._names)
-        self.nodes.append(Node(name, operator, (*activations, *names), output, (self._origin,)))
+        self.nodes.append(graph.Node(name, operator, (*activations, *names), output, (self._origin,)))
         self.shapes[output] = shape
         return output
 
@@ -187,7 +188,7 @@ class Context:
         """The value under an ONNX shape of `rank` axes, which are its first ones; the others have size 1."""
         return Activation(value, tuple(self.shapes[value][:rank]))
 
-    def _input(self, node: onnx_ir.Node, index: int) -> onnx_ir.Value | None:
+    def _input(self, node: Node, index: int) -> Value | None:
         return node.inputs[index] if index < len(node.inputs) else None
 
 

@@ -1,15 +1,19 @@
 """Reads a model and converts it node by node."""
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
-import onnx_ir
+import onnx
 
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
-from dlfusion.frontend.preparing import prepare
-from dlfusion.frontend.reading import Source, read
+from dlfusion.frontend.plain import plain_model
+from dlfusion.frontend.reading import Source, parse
 from dlfusion.graph.graph import Graph, Port
 from dlfusion.ops.reshape import Reshape
 
@@ -27,32 +31,40 @@ def load(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> G
         ModelError: the model cannot be read, contradicts itself, or has open dimensions that `shapes` does not fix.
         UnsupportedError: the model uses what is not supported; the message lists all such nodes.
     """
-    model = read(source)
-    prepare(model, shapes or NO_SHAPES)
-    opset = model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1))
-    context = Context(opset)
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    model = parse(Path(source)) if isinstance(source, str | os.PathLike) else source
+    if isinstance(model, onnx.ModelProto) and not shapes:
+        plain = plain_model(model)
+        # What is not supported is told below: preparation finds the shapes behind such a node, and so the next ones.
+        with contextlib.suppress(UnsupportedError):
+            if plain is not None:
+                return _graph(plain)
+    # Imported here because it takes half a second, and plain models do not need it.
+    from dlfusion.frontend.prepared import prepared_model
+
+    return _graph(prepared_model(model, path, shapes or NO_SHAPES))
+
+
+def _graph(model: Model) -> Graph:
+    context = Context(model.opset)
     inputs = []
-    for value in model.graph.inputs:
-        name, shape = str(value.name), _static(value.shape) or ()
-        inputs.append(Port(name, context.add_input(name, shape).value, shape))
-    _convert(model.graph, context)
+    for value in model.inputs:
+        shape = value.shape or ()
+        inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
+    _convert(model.nodes, context)
     fed = {port.value for port in inputs}
-    outputs = tuple(_output(value, context, fed) for value in model.graph.outputs)
-    return Graph(
-        model.graph.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes
-    )
+    outputs = tuple(_output(value, context, fed) for value in model.outputs)
+    return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)
 
 
-def _convert(graph: onnx_ir.Graph, context: Context) -> None:
+def _convert(nodes: Iterable[Node], context: Context) -> None:
     """Converts all nodes; those that cannot be are collected, so that the user sees them at once."""
     problems: list[str] = []
-    for node in graph:
-        if all(output.const_value is not None for output in node.outputs):
-            continue
-        missing = [value.name for value in node.inputs if value is not None and not _defined(value)]
+    for node in nodes:
+        missing = [value.name for value in node.inputs if value is not None and not value.is_defined]
         if missing:
             raise ModelError(f"{_title(node)} reads {missing[0]}, which no node or input of the model defines")
-        output = str(node.outputs[0].name)
+        output = node.outputs[0].name
         context.begin(node.name or f"{node.op_type} of {output}", output)
         try:
             activation = _converted(node, context)
@@ -70,45 +82,33 @@ def _convert(graph: onnx_ir.Graph, context: Context) -> None:
         raise UnsupportedError(f"{listed}\n`dlfusion ops` lists what is; change the model, or export it without these.")
 
 
-def _converted(node: onnx_ir.Node, context: Context) -> Activation | None:
+def _converted(node: Node, context: Context) -> Activation | None:
     """The node's first output; None if it cannot be told because of an unsupported node before it."""
     converter = CONVERTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if converter is None:
         domain = f" of domain {node.domain}" if node.domain else ""
         raise UnsupportedNodeError(f"the operator{domain} is not supported")
-    extra = [output.name for output in node.outputs[1:] if output.uses() or output.is_graph_output()]
-    if extra:
-        raise UnsupportedNodeError(f"its additional output {extra[0]} is used")
+    if len(node.outputs) > 1:
+        raise UnsupportedNodeError(f"its additional output {node.outputs[1].name} is used")
     if not all(context.known(value) for value in node.inputs if value is not None):
         return None
     return converter(node, context)
 
 
-def _stand_in(node: onnx_ir.Node, context: Context) -> Activation | None:
+def _stand_in(node: Node, context: Context) -> Activation | None:
     """Something of the right shape in place of an unsupported node, so that those after it can be examined too."""
     output = node.outputs[0]
-    shape = _static(output.shape)
-    return None if shape is None else context.add_input(str(output.name), shape)
+    return None if output.shape is None else context.add_input(output.name, output.shape)
 
 
-def _static(shape: onnx_ir.Shape | None) -> tuple[int, ...] | None:
-    """The sizes; None if one of them is unknown."""
-    sizes = () if shape is None else tuple(size for size in shape if isinstance(size, int))
-    return None if shape is None or len(sizes) < len(shape) else sizes
-
-
-def _defined(value: onnx_ir.Value) -> bool:
-    return value.producer() is not None or value.const_value is not None or value.is_graph_input()
-
-
-def _title(node: onnx_ir.Node) -> str:
+def _title(node: Node) -> str:
     return f"{node.op_type} {node.name or '(no name), which computes ' + str(node.outputs[0].name)}"
 
 
-def _output(value: onnx_ir.Value, context: Context, fed: Iterable[str]) -> Port:
+def _output(value: Value, context: Context, fed: Iterable[str]) -> Port:
     """The port of a model's output, always the result of a node."""
-    name = str(value.name)
-    if value.const_value is not None:
+    name = value.name
+    if value.constant is not None:
         raise UnsupportedError(f"output {name} is constant: it does not depend on the model's inputs")
     if not context.known(value):
         raise ModelError(f"output {name} is computed by no node of the model")

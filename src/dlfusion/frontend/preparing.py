@@ -12,6 +12,7 @@ from onnxscript.rewriter import RewritePass
 from onnxscript.rewriter.rules import common as rules
 
 from dlfusion.errors import ModelError, UnsupportedError
+from dlfusion.frontend.plain import OLDEST_OPSET
 
 KEEP_QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 """Not folded, so that a quantized model is reported by its operators' names."""
@@ -24,8 +25,6 @@ RULES = (
 )
 """onnxscript's rules for what has no counterpart in our graph. Those that fuse named operators are passes of ours: they
 keep the names of all nodes that a fused one came from."""
-
-OLDEST_OPSET = 7
 
 
 def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:

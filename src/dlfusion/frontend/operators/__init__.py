@@ -7,9 +7,8 @@ the activation that is the node's first output, or raises `UnsupportedNodeError`
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import onnx_ir
-
 from dlfusion.frontend.context import Activation, Context
+from dlfusion.frontend.model import Node
 from dlfusion.frontend.operators import (
     activation,
     arithmetic,
@@ -23,7 +22,7 @@ from dlfusion.frontend.operators import (
     resize,
 )
 
-Converter = Callable[[onnx_ir.Node, Context], Activation]
+Converter = Callable[[Node, Context], Activation]
 
 CONVERTERS: Mapping[str, Converter] = MappingProxyType(
     activation.CONVERTERS

@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-import onnx_ir
 
 from dlfusion.frontend.attributes import number
 from dlfusion.frontend.broadcasting import per_channel
 from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
@@ -20,12 +20,12 @@ from dlfusion.ops.tanh import Tanh
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def relu(node: onnx_ir.Node, context: Context) -> Activation:
+def relu(node: Node, context: Context) -> Activation:
     """Relu, a clip from below."""
     return _apply(node, context, Clip(0.0, math.inf))
 
 
-def clip(node: onnx_ir.Node, context: Context) -> Activation:
+def clip(node: Node, context: Context) -> Activation:
     """Clip; the limits are attributes before opset 11 and inputs since."""
     if context.opset < 11:
         low, high = number(node, "min", -LARGEST), number(node, "max", LARGEST)
@@ -39,43 +39,43 @@ def clip(node: onnx_ir.Node, context: Context) -> Activation:
     return _apply(node, context, Clip(low, high))
 
 
-def leaky_relu(node: onnx_ir.Node, context: Context) -> Activation:
+def leaky_relu(node: Node, context: Context) -> Activation:
     """LeakyRelu."""
     return _apply(node, context, LeakyRelu(number(node, "alpha", 0.01)))
 
 
-def p_relu(node: onnx_ir.Node, context: Context) -> Activation:
+def p_relu(node: Node, context: Context) -> Activation:
     """PRelu with one slope, or one per channel."""
     activation = context.activation(node)
     slope = per_channel(context.weights(node, 1), activation.shape)
     return context.result(PRelu(), activation, [("slope", slope)])
 
 
-def sigmoid(node: onnx_ir.Node, context: Context) -> Activation:
+def sigmoid(node: Node, context: Context) -> Activation:
     """Sigmoid."""
     return _apply(node, context, Sigmoid())
 
 
-def tanh(node: onnx_ir.Node, context: Context) -> Activation:
+def tanh(node: Node, context: Context) -> Activation:
     """Tanh."""
     return _apply(node, context, Tanh())
 
 
-def hard_sigmoid(node: onnx_ir.Node, context: Context) -> Activation:
+def hard_sigmoid(node: Node, context: Context) -> Activation:
     """HardSigmoid."""
     return _apply(node, context, HardSigmoid(number(node, "alpha", 0.2), number(node, "beta", 0.5)))
 
 
-def hard_swish(node: onnx_ir.Node, context: Context) -> Activation:
+def hard_swish(node: Node, context: Context) -> Activation:
     """HardSwish."""
     return _apply(node, context, HardSwish())
 
 
-def _apply(node: onnx_ir.Node, context: Context, operator: Operator) -> Activation:
+def _apply(node: Node, context: Context, operator: Operator) -> Activation:
     return context.result(operator, context.activation(node))
 
 
-def _limit(node: onnx_ir.Node, context: Context, index: int, default: float) -> float:
+def _limit(node: Node, context: Context, index: int, default: float) -> float:
     array = context.optional(node, index)
     return default if array is None else float(array.astype(np.float32).reshape(-1)[0])
 

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-import onnx_ir
 
 from dlfusion.frontend.broadcasting import per_channel
 from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
@@ -14,7 +14,7 @@ from dlfusion.ops.clip import Clip
 from dlfusion.ops.mul import Mul
 
 
-def add(node: onnx_ir.Node, context: Context) -> Activation:
+def add(node: Node, context: Context) -> Activation:
     """Add and Sum: any number of activations of one shape, and constants per channel."""
     constants, activations = _operands(node, context)
     total = activations[0]
@@ -26,7 +26,7 @@ def add(node: onnx_ir.Node, context: Context) -> Activation:
     return total
 
 
-def subtract(node: onnx_ir.Node, context: Context) -> Activation:
+def subtract(node: Node, context: Context) -> Activation:
     """Sub of two activations of one shape, or of an activation and a constant per channel."""
     constants, activations = _operands(node, context)
     if not constants:
@@ -38,7 +38,7 @@ def subtract(node: onnx_ir.Node, context: Context) -> Activation:
     return _affine(context, activations[0], np.ones_like(constant), -constant)
 
 
-def multiply(node: onnx_ir.Node, context: Context) -> Activation:
+def multiply(node: Node, context: Context) -> Activation:
     """Mul of two activations, the one perhaps with one number per channel, or by a constant per channel."""
     constants, activations = _operands(node, context)
     if constants:
@@ -54,7 +54,7 @@ def multiply(node: onnx_ir.Node, context: Context) -> Activation:
     return Activation(value, large.shape)
 
 
-def divide(node: onnx_ir.Node, context: Context) -> Activation:
+def divide(node: Node, context: Context) -> Activation:
     """Div by a constant per channel."""
     constants, activations = _operands(node, context)
     if constants != [1]:
@@ -65,31 +65,31 @@ def divide(node: onnx_ir.Node, context: Context) -> Activation:
     return _affine(context, activations[0], np.float32(1) / divisor, np.zeros_like(divisor))
 
 
-def negate(node: onnx_ir.Node, context: Context) -> Activation:
+def negate(node: Node, context: Context) -> Activation:
     """Neg."""
     return _scaled(context, context.activation(node), -1.0)
 
 
-def minimum(node: onnx_ir.Node, context: Context) -> Activation:
+def minimum(node: Node, context: Context) -> Activation:
     """Min of an activation and a number: a clip from above."""
     activation, limit = _limited(node, context)
     return context.result(Clip(-math.inf, limit), activation)
 
 
-def maximum(node: onnx_ir.Node, context: Context) -> Activation:
+def maximum(node: Node, context: Context) -> Activation:
     """Max of an activation and a number: a clip from below."""
     activation, limit = _limited(node, context)
     return context.result(Clip(limit, math.inf), activation)
 
 
-def _operands(node: onnx_ir.Node, context: Context) -> tuple[list[int], list[Activation]]:
+def _operands(node: Node, context: Context) -> tuple[list[int], list[Activation]]:
     """Indices of the constant inputs, and all other inputs."""
     constants = [index for index in range(len(node.inputs)) if context.is_constant(node, index)]
     activations = [context.activation(node, index) for index in range(len(node.inputs)) if index not in constants]
     return constants, activations
 
 
-def _limited(node: onnx_ir.Node, context: Context) -> tuple[Activation, float]:
+def _limited(node: Node, context: Context) -> tuple[Activation, float]:
     constants, activations = _operands(node, context)
     if len(constants) != 1 or len(activations) != 1:
         raise UnsupportedNodeError("only one activation and one constant number are supported")

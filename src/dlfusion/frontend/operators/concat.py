@@ -2,14 +2,13 @@
 
 import math
 
-import onnx_ir
-
 from dlfusion.frontend.attributes import from_front, integer
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.ops.concat import Concat
 
 
-def concat(node: onnx_ir.Node, context: Context) -> Activation:
+def concat(node: Node, context: Context) -> Activation:
     """Concat along any axis; all but the channels cost reshapes."""
     activations = [context.activation(node, index) for index in range(len(node.inputs))]
     first = activations[0].shape

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-import onnx_ir
 
 from dlfusion.frontend.attributes import integer, integers, padding, pair, per_axis, sliding, split_padding, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.spatial import extent
 
 
-def conv(node: onnx_ir.Node, context: Context) -> Activation:
+def conv(node: Node, context: Context) -> Activation:
     """Conv with constant weights, in one or two dimensions."""
     activation, weights = context.activation(node), context.weights(node, 1)
     _require_rank(activation.shape, weights)
@@ -25,7 +25,7 @@ def conv(node: onnx_ir.Node, context: Context) -> Activation:
     return context.of_rank(value, len(activation.shape))
 
 
-def conv_transpose(node: onnx_ir.Node, context: Context) -> Activation:
+def conv_transpose(node: Node, context: Context) -> Activation:
     """ConvTranspose with constant weights, in one or two dimensions."""
     activation, weights = context.activation(node), context.weights(node, 1)
     _require_rank(activation.shape, weights)
@@ -48,7 +48,7 @@ def conv_transpose(node: onnx_ir.Node, context: Context) -> Activation:
 
 
 def _transposed_padding(
-    node: onnx_ir.Node, size: Sequence[int], kernel: Sequence[int], output_padding: Sequence[int]
+    node: Node, size: Sequence[int], kernel: Sequence[int], output_padding: Sequence[int]
 ) -> tuple[int, ...]:
     """The crop at the beginnings and ends of all axes, which `output_shape` or `auto_pad` may state indirectly."""
     rank = len(size)
@@ -80,7 +80,7 @@ def _require_rank(shape: Sequence[int], weights: Array) -> None:
         raise InvalidNodeError(f"weights of shape {weights.shape} do not fit an input of shape {tuple(shape)}")
 
 
-def _bias(node: onnx_ir.Node, context: Context, channels: int) -> Array:
+def _bias(node: Node, context: Context, channels: int) -> Array:
     if context.optional(node, 2) is None:
         return np.zeros(channels, np.float32)
     return context.weights(node, 2)

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import onnx_ir
 
 from dlfusion.frontend.attributes import from_front, integer, integers, number, per_axis, require, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
 from dlfusion.ops.pad import Pad
@@ -17,7 +17,7 @@ PIXEL_SHUFFLES = {(0, 3, 4, 1, 5, 2): ChannelOrder.DCR, (0, 1, 4, 2, 5, 3): Chan
 """Orders of axes that, between two reshapes, amount to DepthToSpace (its definition in ONNX)."""
 
 
-def reshape(node: onnx_ir.Node, context: Context) -> Activation:
+def reshape(node: Node, context: Context) -> Activation:
     """Reshape to a constant shape."""
     activation = context.activation(node)
     wanted = [int(size) for size in context.constant(node, 1).reshape(-1)]
@@ -31,7 +31,7 @@ def reshape(node: onnx_ir.Node, context: Context) -> Activation:
     return _viewed(activation, wanted)
 
 
-def flatten(node: onnx_ir.Node, context: Context) -> Activation:
+def flatten(node: Node, context: Context) -> Activation:
     """Flatten to a matrix."""
     activation = context.activation(node)
     rank = len(activation.shape)
@@ -41,7 +41,7 @@ def flatten(node: onnx_ir.Node, context: Context) -> Activation:
     return _viewed(activation, (math.prod(activation.shape[:axis]), math.prod(activation.shape[axis:])))
 
 
-def squeeze(node: onnx_ir.Node, context: Context) -> Activation:
+def squeeze(node: Node, context: Context) -> Activation:
     """Squeeze; the axes are an attribute before opset 13 and an input since."""
     activation = context.activation(node)
     rank = len(activation.shape)
@@ -52,7 +52,7 @@ def squeeze(node: onnx_ir.Node, context: Context) -> Activation:
     return _viewed(activation, [size for axis, size in enumerate(activation.shape) if axis not in dropped])
 
 
-def unsqueeze(node: onnx_ir.Node, context: Context) -> Activation:
+def unsqueeze(node: Node, context: Context) -> Activation:
     """Unsqueeze; the axes are an attribute before opset 13 and an input since."""
     activation = context.activation(node)
     axes = _axes(node, context) or ()
@@ -62,7 +62,7 @@ def unsqueeze(node: onnx_ir.Node, context: Context) -> Activation:
     return _viewed(activation, [1 if axis in added else next(sizes) for axis in range(rank)])
 
 
-def transpose(node: onnx_ir.Node, context: Context) -> Activation:
+def transpose(node: Node, context: Context) -> Activation:
     """Transpose, if it moves nothing, swaps two neighbouring groups of axes, or is a pixel shuffle between reshapes."""
     activation = context.activation(node)
     rank = len(activation.shape)
@@ -101,7 +101,7 @@ def _swap(context: Context, activation: Activation, moved: Sequence[int]) -> str
     return context.emit(ChannelShuffle(groups), [context.merged(activation, batch, channels, rest)])
 
 
-def depth_to_space(node: onnx_ir.Node, context: Context) -> Activation:
+def depth_to_space(node: Node, context: Context) -> Activation:
     """DepthToSpace in both orders."""
     order = ChannelOrder(text(node, "mode", "DCR"))
     operator = DepthToSpace(integer(node, "blocksize", 1), order)
@@ -109,13 +109,13 @@ def depth_to_space(node: onnx_ir.Node, context: Context) -> Activation:
     return Activation(value, context.shapes[value])
 
 
-def space_to_depth(node: onnx_ir.Node, context: Context) -> Activation:
+def space_to_depth(node: Node, context: Context) -> Activation:
     """SpaceToDepth."""
     value = context.emit(SpaceToDepth(integer(node, "blocksize", 1)), [context.canonical(context.activation(node))])
     return Activation(value, context.shapes[value])
 
 
-def pad(node: onnx_ir.Node, context: Context) -> Activation:
+def pad(node: Node, context: Context) -> Activation:
     """Pad of the map with a constant; amounts are attributes before opset 11 and inputs since."""
     require(node, "mode", "constant")
     activation = context.activation(node)
@@ -147,7 +147,7 @@ def _viewed(activation: Activation, shape: Sequence[int]) -> Activation:
     return Activation(activation.value, tuple(shape))
 
 
-def _axes(node: onnx_ir.Node, context: Context) -> tuple[int, ...] | None:
+def _axes(node: Node, context: Context) -> tuple[int, ...] | None:
     if context.opset < 13:
         return integers(node, "axes")
     array = context.optional(node, 1)

@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-import onnx_ir
 
 from dlfusion.frontend.attributes import integer, number, require
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
 from dlfusion.ops.gemm import Gemm
 
 
-def gemm(node: onnx_ir.Node, context: Context) -> Activation:
+def gemm(node: Node, context: Context) -> Activation:
     """Gemm of an activation with constant weights and a constant bias that is the same for all rows."""
     require(node, "transA", 0)
     activation, weights = context.activation(node), context.weights(node, 1)
@@ -27,7 +27,7 @@ def gemm(node: onnx_ir.Node, context: Context) -> Activation:
     return _fully_connected(context, activation, weights, bias)
 
 
-def matmul(node: onnx_ir.Node, context: Context) -> Activation:
+def matmul(node: Node, context: Context) -> Activation:
     """MatMul of an activation with a constant matrix on the right."""
     if context.is_constant(node, 0) or not context.is_constant(node, 1):
         raise UnsupportedNodeError("only an activation on the left and a constant matrix on the right are supported")

@@ -3,16 +3,16 @@
 import math
 
 import numpy as np
-import onnx_ir
 
 from dlfusion.frontend.attributes import from_front, integer, number
 from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.softmax import Softmax
 
 
-def batch_normalization(node: onnx_ir.Node, context: Context) -> Activation:
+def batch_normalization(node: Node, context: Context) -> Activation:
     """BatchNormalization with fixed statistics: a scale and a shift per channel."""
     if integer(node, "training_mode", 0):
         raise UnsupportedNodeError("training_mode is 1; models are only run, not trained")
@@ -28,7 +28,7 @@ def batch_normalization(node: onnx_ir.Node, context: Context) -> Activation:
     return context.result(Affine(), activation, constants)
 
 
-def local_response_normalization(node: onnx_ir.Node, context: Context) -> Activation:
+def local_response_normalization(node: Node, context: Context) -> Activation:
     """LRN."""
     operator = Lrn(
         integer(node, "size", 1), number(node, "alpha", 1e-4), number(node, "beta", 0.75), number(node, "bias", 1.0)
@@ -36,7 +36,7 @@ def local_response_normalization(node: onnx_ir.Node, context: Context) -> Activa
     return context.result(operator, context.activation(node))
 
 
-def softmax(node: onnx_ir.Node, context: Context) -> Activation:
+def softmax(node: Node, context: Context) -> Activation:
     """Softmax: before opset 13 over all axes from `axis` on, since then over `axis` alone."""
     activation = context.activation(node)
     rank = len(activation.shape)

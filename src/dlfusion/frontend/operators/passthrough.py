@@ -1,17 +1,18 @@
 """Operators that change nothing when a model only runs: the output is the input under another name."""
 
-import onnx_ir
+from onnx import TensorProto
 
 from dlfusion.frontend.attributes import integer
 from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 
 
-def identity(node: onnx_ir.Node, context: Context) -> Activation:
+def identity(node: Node, context: Context) -> Activation:
     """Identity."""
     return context.activation(node)
 
 
-def dropout(node: onnx_ir.Node, context: Context) -> Activation:
+def dropout(node: Node, context: Context) -> Activation:
     """Dropout, which only drops in training."""
     training = context.optional(node, 2) if context.opset >= 12 else None
     if training is not None and bool(training.reshape(-1)[0]):
@@ -19,11 +20,11 @@ def dropout(node: onnx_ir.Node, context: Context) -> Activation:
     return context.activation(node)
 
 
-def cast(node: onnx_ir.Node, context: Context) -> Activation:
+def cast(node: Node, context: Context) -> Activation:
     """Cast from float32 to itself."""
-    target = onnx_ir.DataType(integer(node, "to", 0))
-    if target != onnx_ir.DataType.FLOAT:
-        raise UnsupportedNodeError(f"it converts to {target.name}; only float32 is supported")
+    target = TensorProto.DataType.Name(integer(node, "to", 0))
+    if target != "FLOAT":
+        raise UnsupportedNodeError(f"it converts to {target}; only float32 is supported")
     return context.activation(node)
 
 

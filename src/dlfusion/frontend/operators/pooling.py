@@ -1,9 +1,8 @@
 """Pooling, over windows and over whole maps."""
 
-import onnx_ir
-
 from dlfusion.frontend.attributes import Sliding, from_front, integer, integers, sliding
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.model import Node
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
@@ -12,7 +11,7 @@ from dlfusion.ops.operator import Operator
 from dlfusion.ops.spatial import Pair, ceil_mode_excess
 
 
-def max_pool(node: onnx_ir.Node, context: Context) -> Activation:
+def max_pool(node: Node, context: Context) -> Activation:
     """MaxPool; ceil mode becomes padding."""
     activation = context.activation(node)
     window = _window(node, activation)
@@ -22,7 +21,7 @@ def max_pool(node: onnx_ir.Node, context: Context) -> Activation:
     return _pooled(context, activation, MaxPool(window.kernel, window.strides, pads, window.dilations))
 
 
-def average_pool(node: onnx_ir.Node, context: Context) -> Activation:
+def average_pool(node: Node, context: Context) -> Activation:
     """AveragePool."""
     activation = context.activation(node)
     window = _window(node, activation)
@@ -33,34 +32,34 @@ def average_pool(node: onnx_ir.Node, context: Context) -> Activation:
     return _pooled(context, activation, AveragePool(window.kernel, window.strides, window.pads, excess, counts))
 
 
-def global_average_pool(node: onnx_ir.Node, context: Context) -> Activation:
+def global_average_pool(node: Node, context: Context) -> Activation:
     """GlobalAveragePool."""
     return _global(context, context.activation(node), GlobalAveragePool(), True)
 
 
-def global_max_pool(node: onnx_ir.Node, context: Context) -> Activation:
+def global_max_pool(node: Node, context: Context) -> Activation:
     """GlobalMaxPool."""
     return _global(context, context.activation(node), GlobalMaxPool(), True)
 
 
-def reduce_mean(node: onnx_ir.Node, context: Context) -> Activation:
+def reduce_mean(node: Node, context: Context) -> Activation:
     """ReduceMean over the whole map."""
     return _global(context, _reduced(node, context), GlobalAveragePool(), bool(integer(node, "keepdims", 1)))
 
 
-def reduce_max(node: onnx_ir.Node, context: Context) -> Activation:
+def reduce_max(node: Node, context: Context) -> Activation:
     """ReduceMax over the whole map."""
     return _global(context, _reduced(node, context), GlobalMaxPool(), bool(integer(node, "keepdims", 1)))
 
 
-def _window(node: onnx_ir.Node, activation: Activation) -> Sliding:
+def _window(node: Node, activation: Activation) -> Sliding:
     kernel = integers(node, "kernel_shape")
     if kernel is None:
         raise InvalidNodeError("the attribute kernel_shape is missing")
     return sliding(node, kernel, activation.shape[2:])
 
 
-def _excess(node: onnx_ir.Node, context: Context, activation: Activation, window: Sliding) -> Pair:
+def _excess(node: Node, context: Context, activation: Activation, window: Sliding) -> Pair:
     if not integer(node, "ceil_mode", 0):
         return (0, 0)
     height, width = context.shapes[context.canonical(activation)][2:]
@@ -76,7 +75,7 @@ def _pooled(context: Context, activation: Activation, operator: Operator) -> Act
     return context.of_rank(value, len(activation.shape))
 
 
-def _reduced(node: onnx_ir.Node, context: Context) -> Activation:
+def _reduced(node: Node, context: Context) -> Activation:
     """The node's input, if exactly its map is reduced."""
     activation = context.activation(node)
     rank = len(activation.shape)

@@ -3,14 +3,14 @@
 import math
 
 import numpy as np
-import onnx_ir
 
-from dlfusion.frontend.attributes import from_front, integers, require, text
+from dlfusion.frontend.attributes import from_front, integers, numbers, require, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
+from dlfusion.frontend.model import Node
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 
 
-def resize(node: onnx_ir.Node, context: Context) -> Activation:
+def resize(node: Node, context: Context) -> Activation:
     """Resize of the map, nearest or linear."""
     if context.opset < 11:
         return _first_version(node, context, _floats(context, node, 1))
@@ -34,17 +34,17 @@ def resize(node: onnx_ir.Node, context: Context) -> Activation:
     return _emit(context, activation, sizes, scales, mode, Coordinates(name), rounding)
 
 
-def upsample(node: onnx_ir.Node, context: Context) -> Activation:
+def upsample(node: Node, context: Context) -> Activation:
     """Upsample; the scales are an attribute in opset 7 and an input since."""
     if context.opset < 9:
-        attribute = node.attributes.get("scales")
-        if attribute is None:
+        scales = numbers(node, "scales")
+        if scales is None:
             raise InvalidNodeError("the attribute scales is missing")
-        return _first_version(node, context, tuple(attribute.as_floats()))
+        return _first_version(node, context, scales)
     return _first_version(node, context, _floats(context, node, 1))
 
 
-def _first_version(node: onnx_ir.Node, context: Context, scales: tuple[float, ...] | None) -> Activation:
+def _first_version(node: Node, context: Context, scales: tuple[float, ...] | None) -> Activation:
     """Upsample and Resize of opset 10, which do not state coordinates: as ONNX Runtime reads them.
 
     Nearest takes the position rounded down when enlarging, and rounded up when shrinking.
@@ -80,7 +80,7 @@ def _emit(
     return Activation(context.emit(operator, [context.canonical(activation)]), sizes)
 
 
-def _mode(node: onnx_ir.Node) -> ResizeMode:
+def _mode(node: Node) -> ResizeMode:
     name = text(node, "mode", "nearest")
     if name == "bilinear":
         name = "linear"
@@ -89,9 +89,7 @@ def _mode(node: onnx_ir.Node) -> ResizeMode:
     return ResizeMode(name)
 
 
-def _targets(
-    node: onnx_ir.Node, context: Context, rank: int
-) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
+def _targets(node: Node, context: Context, rank: int) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
     """Scales and sizes for all axes, of which one is None."""
     shape = context.activation(node).shape
     scales, array = _floats(context, node, 2), context.optional(node, 3)
@@ -115,7 +113,7 @@ def _scaled(shape: tuple[int, ...], scales: tuple[float, ...]) -> tuple[int, ...
     return tuple(math.floor(size * scale) for size, scale in zip(shape, scales, strict=True))
 
 
-def _floats(context: Context, node: onnx_ir.Node, index: int) -> tuple[float, ...] | None:
+def _floats(context: Context, node: Node, index: int) -> tuple[float, ...] | None:
     array = context.optional(node, index)
     return None if array is None or array.size == 0 else tuple(float(x) for x in array.astype(np.float32).reshape(-1))
 

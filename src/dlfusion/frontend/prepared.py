@@ -1,0 +1,108 @@
+"""Models of any kind: read by onnx_ir, prepared on its model, and then taken over."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir
+
+from dlfusion.errors import ModelError
+from dlfusion.frontend.model import Attribute, Model, Node, Value
+from dlfusion.frontend.preparing import prepare
+
+
+def prepared_model(
+    source: onnx.ModelProto | onnx_ir.Model, path: Path | None, shapes: Mapping[str, Sequence[int]]
+) -> Model:
+    """The model after preparation; arrays stay where they are until they are read.
+
+    Args:
+        source: a model, which is not changed.
+        path: the file that it was read from, if it was.
+        shapes: whole shapes of inputs by name.
+
+    Raises:
+        ModelError: it is not an ONNX model, data stored beside it is missing, or it contradicts itself or `shapes`.
+        UnsupportedError: the operator set is too old, or an input is not float32.
+    """
+    if isinstance(source, onnx_ir.Model):
+        model = source.clone()
+    else:
+        model = _from_proto(source, "the model" if path is None else str(path))
+        if path is not None:
+            onnx_ir.external_data.set_base_dir(model.graph, path.parent)
+            _require_external_data(model, path)
+    prepare(model, shapes)
+    graph = model.graph
+    return Model(
+        name=graph.name or "",
+        opset=model.opset_imports.get("", model.opset_imports.get("ai.onnx", 1)),
+        inputs=tuple(_value(value) for value in graph.inputs),
+        outputs=tuple(_value(value) for value in graph.outputs),
+        nodes=tuple(_node(node) for node in graph if any(output.const_value is None for output in node.outputs)),
+    )
+
+
+def _from_proto(proto: onnx.ModelProto, name: str) -> onnx_ir.Model:
+    # Almost any short file parses as some message; a model has an IR version, operator sets and a graph with outputs.
+    if not proto.ir_version or not proto.opset_import or not proto.graph.output:
+        raise ModelError(
+            f"{name} is not an ONNX model: it states IR version {proto.ir_version}, {len(proto.opset_import)} operator "
+            f"sets and {len(proto.graph.output)} outputs. Export or download the file again."
+        )
+    try:
+        return onnx_ir.from_proto(proto)
+    except Exception as error:  # onnx_ir states no exceptions of its own: whatever it raises, the model is at fault
+        raise ModelError(f"{name} is not a valid ONNX model: {error}") from error
+
+
+def _require_external_data(model: onnx_ir.Model, path: Path) -> None:
+    """Checks here, with a message of ours, what would otherwise fail when an array is first read."""
+    for graph in model.graphs():
+        for name, value in graph.initializers.items():
+            tensor = value.const_value
+            if not isinstance(tensor, onnx_ir.ExternalTensor):
+                continue
+            file = Path(tensor.path)
+            if not file.is_file():
+                raise ModelError(
+                    f"{path}: the data of {name} is stored in {file}, which does not exist. "
+                    "Put that file beside the model."
+                )
+            needed = (tensor.offset or 0) + (tensor.length or tensor.nbytes)
+            if file.stat().st_size < needed:
+                raise ModelError(
+                    f"{path}: the data of {name} ends at byte {needed} of {file}, which has only "
+                    f"{file.stat().st_size} bytes. Export or download the file again."
+                )
+
+
+def _node(node: onnx_ir.Node) -> Node:
+    first, *others = node.outputs
+    read = [output for output in others if output.uses() or output.is_graph_output()]
+    return Node(
+        name=node.name or "",
+        op_type=node.op_type,
+        domain=node.domain,
+        inputs=tuple(None if value is None else _value(value) for value in node.inputs),
+        outputs=tuple(_value(output) for output in (first, *read)),
+        attributes={
+            name: Attribute(attribute.type.name, attribute.value) for name, attribute in node.attributes.items()
+        },
+    )
+
+
+def _value(value: onnx_ir.Value) -> Value:
+    constant = value.const_value
+    return Value(
+        name=str(value.name),
+        shape=_static(value.shape),
+        constant=None if constant is None else constant.numpy,
+        is_defined=value.producer() is not None or constant is not None or value.is_graph_input(),
+    )
+
+
+def _static(shape: onnx_ir.Shape | None) -> tuple[int, ...] | None:
+    """The sizes; None if one of them is unknown."""
+    sizes = () if shape is None else tuple(size for size in shape if isinstance(size, int))
+    return None if shape is None or len(sizes) < len(shape) else sizes
