@@ -106,7 +106,7 @@ def _lower(
         input_pads=(Pads(conv.pads[1], max(0, last_column - inputs[3])), *[Pads()] * operands),
         constants=section,
         algorithm=algorithm,
-        scratch_floats=side * side * isa.lanes * ((tiles * input_units | 1) + (tiles * units | 1)),
+        scratch_floats=isa.lanes * ((side * side | 1) * tiles * input_units + side * side * (tiles * units | 1)),
     )
 
 
