@@ -82,7 +82,6 @@ void conv_1x1_halves(const Conv1x1Shape& shape, const Call& call) {
   static_assert(H % 2 == 1, "whole vectors are for conv_1x1");
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
-  if (call.part.begin(1) == call.part.end(1)) return;  // all channels are one part
   const float* weights = call.constants + shape.weights;
   const float* bias = call.constants + shape.bias;
   const int blocks = (output.width + P - 1) / P;
@@ -91,11 +90,14 @@ void conv_1x1_halves(const Conv1x1Shape& shape, const Call& call) {
   const long advance = (input.row_stride + steps - 1) / steps;
   PixelWalk walk = {input.channels, input.channel_stride, output.channel_stride, 0, {weights, 0}, {weights, 0}};
   typename E::Slots slots;
-  for (int row = call.from; row < call.to; ++row) {
+  // All channels are computed together, so that cores which are to share them share the rows instead.
+  const int first = call.from + call.part.begin(call.to - call.from);
+  const int end = call.from + call.part.end(call.to - call.from);
+  for (int row = first; row < end; ++row) {
     const float* from = input.row(row * shape.row_stride);
     float* to = output.row(row);
     walk.input = {from, 0};
-    if (row + 1 < call.to) walk.input = {input.row((row + 1) * shape.row_stride), advance};
+    if (row + 1 < end) walk.input = {input.row((row + 1) * shape.row_stride), advance};
     E::at_row(slots, shape.steps, call, row);
     half_blocks<H, P, STRIDE, E>(walk, from, weights, bias, slots, to, 0, 0, full);
     if constexpr (SHORT != 0) {
