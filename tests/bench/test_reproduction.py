@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dlfusion import driver
+from dlfusion.bench import reproduction
 from dlfusion.bench.reproduction import Options, reproduce
+from dlfusion.bench.strategies import compare
 from dlfusion.cost.profile import Profile
 from dlfusion.errors import InputError
 from dlfusion.machine import Accelerator
 from dlfusion.machine.accelerator import Provenance, Quantity
 from dlfusion.report.reproduction import Reproduction
+from dlfusion.report.strategies import Comparison
 from dlfusion.search.contract import toy_accelerator, toy_profile
 from dlfusion.targets.simulated.target import SimulatedTarget
 from dlfusion.targets.target import Target
@@ -92,6 +96,23 @@ def test_without_sensitivity_nothing_is_characterized_anew(
     found = reproduce([SimulatedTarget("toy_npu", machine)], [str(model)], chosen)
     assert found.parts[0].sensitivity is None
     assert len(characterized) == 1
+
+
+def test_all_comparisons_of_an_exact_evaluation_are_exact(
+    model: Path, machine: Accelerator, characterized: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def watched(*arguments: Any, **options: Any) -> Comparison:
+        asked.append(options["exact"])
+        return compare(*arguments, **options)
+
+    monkeypatch.setattr(reproduction, "compare", watched)
+    for exact in (False, True):
+        chosen = Options(strategies=("baseline", "dlfusion"), database=tmp_path / "db.sqlite3", exact=exact)
+        found = reproduce([SimulatedTarget("toy_npu", machine)], [str(model)], chosen)
+        assert found.exact is exact
+    assert asked == [False] * 4 + [True] * 4
 
 
 def test_unknown_models_and_targets_stop_before_any_work(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from dlfusion import driver
 from dlfusion.bench import strategies
 from dlfusion.bench.strategies import STRATEGIES, named_models, named_strategies
 from dlfusion.cost.model import plan_seconds
+from dlfusion.driver.planning import offered
 from dlfusion.errors import InputError, PlanError
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.machine import Machine
 from dlfusion.plans.plan import Block, Plan
@@ -80,9 +82,13 @@ class ToyTarget:
 def toy(monkeypatch: pytest.MonkeyPatch) -> ToyTarget:
     """A target, and a driver whose problems have its cost model."""
 
-    def problem(network: Network, target: Target, cores: int | None, profile: object) -> Problem:
+    def problem(
+        network: Network, target: Target, cores: int | None, profile: object, *, exact: bool = False
+    ) -> Problem:
         counts = tuple(count for count in target.machine.core_counts if cores is None or count <= cores)
-        return Problem(network, target.machine, counts, ToyCost(target.machine), toy_profile(target.machine))
+        allowed = offered(target, exact)
+        known = toy_profile(target.machine)
+        return Problem(network, target.machine, counts, ToyCost(target.machine), known, allowed)
 
     monkeypatch.setattr(driver, "problem", problem)
     return ToyTarget()
@@ -161,6 +167,24 @@ def test_an_interrupted_run_keeps_finished_models_and_continues(
     assert [len(comparison.models) for comparison in kept] == [1, 1, 2]
     for ours, theirs in zip(continued.models, full.models, strict=True):
         assert [result.samples for result in ours.results] == [result.samples for result in theirs.results]
+
+
+def test_exact_plans_name_no_algorithm_and_their_searches_are_timed_apart(
+    toy: ToyTarget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[str] = []
+    monkeypatch.setattr(strategies.SearchTimes, "add", lambda self, search, seconds: searches.append(search))
+    toy.algorithms = tuple(map(str, Algorithm))
+    (network,) = (problem.network for problem in toy_problems() if problem.network.graph.name == "tiles")
+    named = []
+    for exact in (False, True):
+        found = strategies.compare({"tiles": network}, toy, exact=exact, database=tmp_path / "db.sqlite3")
+        assert found.exact is exact
+        blocks = [[block.algorithms for block in result.choices] for result in found.models[0].results]
+        named.append([any(algorithms) for algorithms in blocks])
+    assert any(named[0])
+    assert not any(named[1])
+    assert searches == [searches[0], f"{searches[0]}, by direct"]
 
 
 def test_equal_plans_are_timed_once_and_share_their_samples(

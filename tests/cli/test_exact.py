@@ -51,6 +51,29 @@ def test_layers_are_measured_as_they_were_asked_for(wide: Path) -> None:
     assert algorithms[1] == "direct"
 
 
+def test_comparisons_are_exact_and_stand_beside_others(wide: Path, tmp_path: Path) -> None:
+    arguments = ("compare", wide, "--strategies", "all-cores", "-o", tmp_path, "--db", tmp_path / "db.sqlite3")
+    documents = [invoke_json(*arguments), invoke_json(*arguments, "--exact")]
+    (named,), (direct,) = (
+        [result["plan"]["blocks"][0]["algorithms"] for result in document["models"][0]["results"]]
+        for document in documents
+    )
+    assert named[0][1].startswith("winograd")
+    assert not direct
+    assert [document["exact"] for document in documents] == [False, True]
+    assert {path.name for path in tmp_path.glob("*.md")} == {
+        "strategies-cpu-measured.md", "strategies-cpu-measured-exact.md"
+    }  # fmt: skip
+
+
+def test_evaluations_are_exact(wide: Path, tmp_path: Path) -> None:
+    quick = ("--oracle-depth", "1", "--budget", "1", "--no-sensitivity", "--cores", "2")
+    rest = ("--models", wide, "-o", tmp_path, "--db", tmp_path / "db.sqlite3", "--exact")
+    document = invoke_json("reproduce", "-t", "mlu100", *quick, *rest)
+    assert [part["comparison"]["exact"] for part in document["parts"]] == [True]
+    assert (tmp_path / "reproduction-exact.md").is_file()
+
+
 def test_compiled_programs_are_exact(wide: Path, tmp_path: Path) -> None:
     document = invoke_json("compile", wide, "-o", tmp_path / "out", "--exact")
     assert [row["algorithms"] for row in document["plan"]["rows"]] == [["direct"]]

@@ -18,7 +18,7 @@ from dlfusion.report.reproduction import (
     sensitivity_table,
     write_page,
 )
-from dlfusion.report.strategies import Comparison, Shares
+from dlfusion.report.strategies import EXACT_NOTE, Comparison, Shares
 from dlfusion.search.choices import REDUCTION
 from tests.report.toy_comparison import comparison, write
 
@@ -126,6 +126,18 @@ def test_sensitivity_sentences_name_the_strongest_number() -> None:
     assert "7.0 %" in sentences[4]
     rows = sensitivity_table(Sensitivity("", ROWS)).rows
     assert rows[1] == ("launch", "0.5", "5 us", "4.50x (3.0 %)", "6.50x")
+
+
+def test_an_exact_evaluation_says_so_and_replaces_no_other(tmp_path: Path) -> None:
+    exact = Reproduction(
+        tuple(replace(part, comparison=replace(part.comparison, exact=True)) for part in reproduction().parts)
+    )
+    files = [set(write_page(shown, tmp_path, write)) for shown in (reproduction(), exact)]
+    assert not files[0] & files[1]
+    page, plain = ((tmp_path / f"{shown.stem}.md").read_text() for shown in (exact, reproduction()))
+    for words in ("`dlfusion reproduce --exact` writes it", "## cpu, exact (measured)", EXACT_NOTE):
+        assert words in page
+        assert words not in plain
 
 
 def test_the_page_has_every_part_and_only_names_files_beside_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlfusion.report.strategies import csv_text, duration, strategy_table, whole_number
+from dlfusion.report.strategies import EXACT_NOTE, csv_text, duration, strategy_table, whole_number
 from dlfusion.report.strategy_pages import write_comparison
 from dlfusion.report.table import markdown
 from tests.report.toy_comparison import FUSED, comparison, model_comparison, result, write
@@ -89,6 +89,18 @@ def test_every_form_says_whether_numbers_are_simulated(simulated: bool, word: st
     lines = list(csv.DictReader(io.StringIO((tmp_path / f"{shown.stem}.csv").read_text())))
     assert {line["simulated_or_measured"] for line in lines} == {word}
     assert f"{other} min ms" not in markdown(table)
+
+
+def test_every_form_says_whether_plans_are_exact(tmp_path: Path) -> None:
+    plain, exact = comparison(), replace(comparison(), exact=True)
+    files = [{path.name for path in write_comparison(shown, tmp_path, write)} for shown in (plain, exact)]
+    assert not files[0] & files[1]
+    for shown, word in ((plain, "0"), (exact, "1")):
+        page = (tmp_path / f"{shown.stem}.md").read_text()
+        assert page.startswith("# Strategies on toy_npu, exact (sim") == shown.exact
+        assert (EXACT_NOTE in page) == shown.exact
+        assert json.loads((tmp_path / f"{shown.stem}.json").read_text())["exact"] is shown.exact
+        assert {line["exact"] for line in csv.DictReader(io.StringIO(csv_text(shown)))} == {word}
 
 
 def test_csv_has_every_number_in_full() -> None:

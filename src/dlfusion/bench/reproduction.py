@@ -50,7 +50,8 @@ Result = tuple[str, float, float | None]
 class Options:
     """How to evaluate, the same for all targets; names as in `bench.strategies.compare`.
 
-    `sensitivity` says whether a simulated machine's assumed numbers are changed, one at a time.
+    `sensitivity` says whether a simulated machine's assumed numbers are changed, one at a time, `exact` that every layer
+    is computed directly.
     """
 
     strategies: Sequence[str] = STRATEGIES
@@ -59,6 +60,7 @@ class Options:
     oracle_depth: int | None = None
     database: PathLike | None = None
     sensitivity: bool = True
+    exact: bool = False
 
 
 @dataclass
@@ -155,6 +157,7 @@ def _one_model(
         budget_seconds=chosen.budget_seconds,
         oracle_depth=chosen.oracle_depth,
         database=chosen.database,
+        exact=chosen.exact,
         progress=_prefixed(running.target.name, progress),
     )
     running.latest = comparison
@@ -178,7 +181,7 @@ def _one_model(
 
 def _accuracy(running: _Running, network: Network, found: ModelComparison, chosen: Options) -> AccuracyRow:
     """The problem's cost model against the times of the blocks of all plans."""
-    task = driver.problem(network, running.target, chosen.cores, running.profile)
+    task = driver.problem(network, running.target, chosen.cores, running.profile, exact=chosen.exact)
     blocks = tuple(dict.fromkeys(block for result in found.results for block in result.choices))
     path = None if chosen.database is None else Path(chosen.database)
     with Store(path) as store, Session(running.target, store) as session:
@@ -226,6 +229,7 @@ def _on_changed(
         profile=running.profiles[change],
         oracle_depth=chosen.oracle_depth,
         database=chosen.database,
+        exact=chosen.exact,
         progress=words,
     )
     (found,) = comparison.models

@@ -104,6 +104,7 @@ def compare(
     plan_seconds: float = DEFAULT_PLAN_SECONDS,
     database: PathLike | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    exact: bool = False,
     progress: driver.ProgressCallback | None = None,
     finished: Callable[[Comparison], None] | None = None,
 ) -> Comparison:
@@ -122,6 +123,7 @@ def compare(
         plan_seconds: how long each plan runs in the final measurement.
         database: where measurements are kept (default: a file in the user's cache folder).
         shapes: the shapes of inputs that the models leave open, by name.
+        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
         progress: called with a stage's name, the steps done and the steps in all.
         finished: called with the comparison so far whenever a model is finished.
 
@@ -134,8 +136,7 @@ def compare(
     chosen = Options(named_strategies(strategies, oracle_depth), budget_seconds, plan_seconds)
     device = as_target(target)
     stages = Stages(progress)
-    done: list[ModelComparison] = []
-    cost_model = ""
+    found = Comparison(device.name, device.simulated, device.machine.fingerprint, "", (), exact)
     path = None if database is None else Path(database)
     with Store(path) as store, Session(device, store, progress=stages) as session:
         times = SearchTimes(store, device.setting)
@@ -143,12 +144,12 @@ def compare(
             stages.title = name
             stages("import", 0, 1)
             network = driver.import_model(model, shapes)
-            task = driver.problem(network, device, cores, profile)
-            cost_model = task.cost.name
-            done.append(compare_model(name, task, device, session, chosen, stages, times))
+            task = driver.problem(network, device, cores, profile, exact=exact)
+            model_found = compare_model(name, task, device, session, chosen, stages, times)
+            found = replace(found, cost_model=task.cost.name, models=(*found.models, model_found))
             if finished is not None:
-                finished(Comparison(device.name, device.simulated, device.machine.fingerprint, cost_model, tuple(done)))
-    return Comparison(device.name, device.simulated, device.machine.fingerprint, cost_model, tuple(done))
+                finished(found)
+    return found
 
 
 def compare_model(
@@ -168,7 +169,7 @@ def compare_model(
     outcomes: dict[str, Outcome] = {}
     for strategy_name, strategy in _order(chosen.strategies, target):
         stages(strategy_name, 0, 1)
-        outcome = _search(strategy_name, strategy, task, session, chosen.budget_seconds, times)
+        outcome = _search(strategy_name, strategy, task, target, session, chosen.budget_seconds, times)
         legality.check(task.network, outcome.plan, task.limits)
         outcomes[strategy_name] = outcome
         stages(strategy_name, 1, 1)
@@ -274,6 +275,7 @@ def _search(
     name: str,
     strategy: Strategy | MeasuringStrategy,
     task: Problem,
+    target: Target,
     session: Session,
     budget_seconds: float | None,
     times: SearchTimes,
@@ -281,16 +283,18 @@ def _search(
     if not is_measuring(strategy):
         return _timed_plan(cast("Strategy", strategy), task)
     if base_name(name) == ORACLE:
-        return _brute_force(name, strategy, task, session, times)
+        return _brute_force(name, strategy, task, target, session, times)
     seconds = strategy.default_budget_seconds if budget_seconds is None else budget_seconds
     return session.run(strategy, task, seconds)
 
 
 def _brute_force(
-    name: str, strategy: MeasuringStrategy, task: Problem, session: Session, times: SearchTimes
+    name: str, strategy: MeasuringStrategy, task: Problem, target: Target, session: Session, times: SearchTimes
 ) -> Outcome:
     """The oracle's outcome; its time is that of all runs that it needed, so that continuing one does not shorten it."""
     search = f"time of {name} on {task.network.graph.digest}, up to {task.most_cores} cores"
+    if task.algorithms != target.algorithms:  # fewer algorithms, a shorter search
+        search += f", by {', '.join(task.algorithms)}"
     start = time.monotonic()
     try:
         outcome = session.run(strategy, task, None)

@@ -31,6 +31,7 @@ def compare(
     profile: options.ProfileFile = None,
     database: options.Database = None,
     shape: options.Shapes = None,
+    exact: options.Exact = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare strategies: latency, speed-up over baseline, regret against the oracle, blocks, search time.
@@ -65,6 +66,7 @@ def compare(
             oracle_depth=oracle_depth,
             database=database,
             shapes=options.parse_shapes(shape),
+            exact=exact,
             progress=advance,
             finished=keep,
         )

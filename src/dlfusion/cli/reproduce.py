@@ -34,6 +34,7 @@ def reproduce(
     sensitivity: Annotated[
         bool, typer.Option(help="For simulated machines, halve and double each assumed number.")
     ] = True,
+    exact: options.Exact = False,
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the page.")
     ] = DEFAULT_OUTPUT,
@@ -54,7 +55,12 @@ def reproduce(
     folder = existing_or_new_folder(out)
     named = MODELS if models is None else tuple(name.strip() for name in models.split(",") if name.strip())
     chosen = Options(
-        cores=cores, budget_seconds=budget, oracle_depth=oracle_depth, database=database, sensitivity=sensitivity
+        cores=cores,
+        budget_seconds=budget,
+        oracle_depth=oracle_depth,
+        database=database,
+        sensitivity=sensitivity,
+        exact=exact,
     )
     files: tuple[Path, ...] = ()
 

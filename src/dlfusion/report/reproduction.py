@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from dlfusion.report.claims import LEAST_SEARCH_FACTOR, PUBLISHED, PUBLISHED_TARGET, claim_table, claims, explanation
-from dlfusion.report.strategies import ORACLE, Comparison, csv_text, duration, file_name, strategy_table, whole_number
+from dlfusion.report.strategies import (
+    EXACT_NOTE,
+    ORACLE,
+    Comparison,
+    csv_text,
+    duration,
+    file_name,
+    strategy_table,
+    whole_number,
+)
 from dlfusion.report.strategy_figures import draw_search_times, draw_speed_ups, draw_strips
 from dlfusion.report.table import Column, Table, markdown
 from dlfusion.report.units import percent
@@ -71,6 +80,16 @@ class Reproduction:
 
     parts: tuple[TargetPart, ...]
 
+    @property
+    def exact(self) -> bool:
+        """Whether plans were to compute every layer directly."""
+        return any(part.comparison.exact for part in self.parts)
+
+    @property
+    def stem(self) -> str:
+        """The name of the page's files, without an ending."""
+        return f"{PAGE_STEM}-exact" if self.exact else PAGE_STEM
+
     def document(self) -> dict[str, Any]:
         """All of it as JSON can hold it, samples and plans included."""
         shown = asdict(self)
@@ -103,7 +122,7 @@ def write_page(reproduction: Reproduction, folder: Path, write: Callable[[Path, 
         files.append(folder / f"{stem}.csv")
     page = "\n".join(lines) + "\n"
     texts = {"md": page, "html": _html(page), "json": json.dumps(reproduction.document(), indent=1) + "\n"}
-    pages = [folder / f"{PAGE_STEM}.{ending}" for ending in texts]
+    pages = [folder / f"{reproduction.stem}.{ending}" for ending in texts]
     for path, text in zip(pages, texts.values(), strict=True):
         write(path, text)
     return (*pages, *files)
@@ -127,7 +146,7 @@ def accuracy_table(part: TargetPart) -> Table:
         for row in part.accuracy
     )
     how = "simulated" if part.comparison.simulated else "measured"
-    return Table(f"Predicted against {how} times of blocks on {part.comparison.target}", columns, rows)
+    return Table(f"Predicted against {how} times of blocks on {part.comparison.subject}", columns, rows)
 
 
 def sensitivity_table(sensitivity: Sensitivity) -> Table:
@@ -156,8 +175,11 @@ def _introduction(reproduction: Reproduction) -> Iterator[str]:
     yield (
         f"The paper (arXiv 2011.05630) reports, on a Cambricon MLU-100, {low:g}x to {high:g}x over running every layer "
         "alone on one core, close to an oracle from a reduced brute-force search. It publishes the range only, not the "
-        "models' numbers. This page has the same comparison by DLFusion; `dlfusion reproduce` writes it."
+        "models' numbers. This page has the same comparison by DLFusion; "
+        f"`dlfusion reproduce{' --exact' if reproduction.exact else ''}` writes it."
     )
+    if reproduction.exact:
+        yield from ("", EXACT_NOTE)
     for part in reproduction.parts:
         comparison = part.comparison
         how = "simulated: no such device was used" if comparison.simulated else "measured on this machine"
@@ -169,7 +191,7 @@ def _section(part: TargetPart, folder: Path, files: list[Path]) -> Iterator[str]
     comparison = part.comparison
     word = "simulated" if comparison.simulated else "measured"
     stem = comparison.stem
-    yield from (f"## {comparison.target} ({word})", "")
+    yield from (f"## {comparison.subject} ({word})", "")
     yield from (f"### Speed-up ({word})", "")
     band = PUBLISHED if comparison.target == PUBLISHED_TARGET else None
     drawn = draw_speed_ups(comparison, folder, f"{stem}-speed-ups", band)

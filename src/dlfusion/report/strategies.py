@@ -23,6 +23,8 @@ UNFUSED = ("baseline", "all-cores", "layer-cores")
 GLOBAL_CORES = ("baseline", "all-cores", "fuse-all", "fixed-block")
 """Strategies that give all blocks the same number of cores, or fewer where a block cannot use so many."""
 
+EXACT_NOTE = "Exact: every plan computes every convolution directly, none by Winograd's algorithms."
+
 SCHEMA_VERSION = 1
 
 _LEAST_SHOWN = 0.0005
@@ -176,24 +178,34 @@ class ModelComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Strategies compared on one target; `machine` is its fingerprint, `cost_model` what predicted."""
+    """Strategies compared on one target; `machine` is its fingerprint, `cost_model` what predicted.
+
+    `exact` says that plans were to compute every layer directly.
+    """
 
     target: str
     simulated: bool
     machine: str
     cost_model: str
     models: tuple[ModelComparison, ...]
+    exact: bool = False
+
+    @property
+    def subject(self) -> str:
+        """The target as titles name it."""
+        return f"{self.target}, exact" if self.exact else self.target
 
     @property
     def title(self) -> str:
         """What was compared, on what, and whether a simulator stood for the device."""
         how = "simulated, not measured" if self.simulated else "measured"
-        return f"Strategies on {self.target} ({how})"
+        return f"Strategies on {self.subject} ({how})"
 
     @property
     def stem(self) -> str:
         """The name of files about this comparison, without an ending."""
-        return f"strategies-{file_name(self.target)}-{'simulated' if self.simulated else 'measured'}"
+        how = "simulated" if self.simulated else "measured"
+        return f"strategies-{file_name(self.target)}-{how}{'-exact' if self.exact else ''}"
 
     def document(self) -> dict[str, Any]:
         """The comparison as JSON can hold it, plans and samples included; units are in the names."""
@@ -256,7 +268,7 @@ def notes(comparison: Comparison) -> tuple[str, ...]:
             f"Measured on {comparison.machine}; the plans of a model ran in turns. Noise of this run (fastest even "
             f"against fastest odd runs of one plan): up to {percent(noise)}."
         )
-    return (meaning, *_negative_note(comparison), how)
+    return (meaning, *_negative_note(comparison), how, *((EXACT_NOTE,) if comparison.exact else ()))
 
 
 def _negative_note(comparison: Comparison) -> tuple[str, ...]:
@@ -279,7 +291,7 @@ def csv_text(comparison: Comparison) -> str:
         (
             *("model", "target", "simulated_or_measured", "cores", "strategy", "minimum_seconds", "median_seconds"),
             *("runs", "speed_up_minimum", "speed_up_median", "regret_minimum", "regret_median", "blocks"),
-            *("search_seconds", "measured", "reused", "predicted_seconds"),
+            *("search_seconds", "measured", "reused", "predicted_seconds", "exact"),
         )
     )
     for model in comparison.models:
@@ -293,6 +305,7 @@ def csv_text(comparison: Comparison) -> str:
                     *(("", "") if regret is None else (regret.minimum, regret.median)),
                     *(result.blocks, result.search_seconds, result.measured, result.reused),
                     "" if result.predicted_seconds is None else result.predicted_seconds,
+                    int(comparison.exact),
                 )
             )
     return text.getvalue()

@@ -64,7 +64,7 @@ def draw_speed_ups(
     tidy(axes, y_label=f"speed-up over {BASELINE}")
     axes.grid(visible=False, axis="x")
     drawn.legend(loc="outside lower center", ncols=5 if len(names) > 5 else 3, fontsize=8, frameon=False)
-    headline(drawn, f"Speed-up on {comparison.target}", simulated=comparison.simulated)
+    headline(drawn, f"Speed-up on {comparison.subject}", simulated=comparison.simulated)
     return save(drawn, folder, stem)
 
 
@@ -97,7 +97,7 @@ def draw_search_times(comparison: Comparison, folder: Path, stem: str) -> tuple[
     tidy(axes, y_label="search time (s, logarithmic)")
     axes.grid(visible=False, axis="x")
     drawn.legend(loc="outside lower center", ncols=len(names), fontsize=8, frameon=False)
-    headline(drawn, f"Search time on {comparison.target}", simulated=comparison.simulated)
+    headline(drawn, f"Search time on {comparison.subject}", simulated=comparison.simulated)
     return save(drawn, folder, stem)
 
 
@@ -130,7 +130,7 @@ def draw_strips(comparison: Comparison, model: ModelComparison, folder: Path, st
     right.spines["right"].set_visible(False)
     swatches = [Patch(color=colours[count], label=f"{count} core{'s' if count > 1 else ''}") for count in counts]
     drawn.legend(handles=swatches, loc="outside lower center", ncols=len(counts), fontsize=8, frameon=False)
-    title = f"{model.model} on {comparison.target}: blocks and their cores"
+    title = f"{model.model} on {comparison.subject}: blocks and their cores"
     headline(drawn, title, simulated=comparison.simulated)
     return save(drawn, folder, stem)
 

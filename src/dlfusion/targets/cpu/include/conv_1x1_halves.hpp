@@ -85,7 +85,6 @@ void conv_1x1_halves(const Conv1x1Shape& shape, const Call& call) {
   static_assert(H % 2 == 1, "whole vectors are for conv_1x1");
   constexpr int STEP = W::Inputs::CONVERTED ? 1 : STRIDE;  // conversion takes only the columns that are read
   const Rows& output = *call.output;
-  if (call.part.begin(1) == call.part.end(1)) return;  // all channels are one part
   typename W::Inputs inputs(call, shape.scratch_rows, {0, output.width, STRIDE});
   const Rows& input = inputs.rows;
   const float* weights = call.constants + shape.weights;
@@ -97,13 +96,16 @@ void conv_1x1_halves(const Conv1x1Shape& shape, const Call& call) {
   const long advance = (inputs.source.row_stride + steps - 1) / steps;
   PixelWalk walk = {channels, input.channel_stride, output.channel_stride, 0, {weights, 0}, {weights, 0}};
   typename E::Slots slots;
-  for (int row = call.from; row < call.to; ++row) {
+  // All channels are computed together, so that cores which are to share them share the rows instead.
+  const int first = call.from + call.part.begin(call.to - call.from);
+  const int end = call.from + call.part.end(call.to - call.from);
+  for (int row = first; row < end; ++row) {
     const int input_index = row * shape.row_stride;
     inputs.need(input_index, input_index + 1);
     const float* from = input.row(input_index);
     float* to = output.row(row);
     walk.input = {from, 0};
-    if (row + 1 < call.to) walk.input = {inputs.source.row(input_index + shape.row_stride), advance};
+    if (row + 1 < end) walk.input = {inputs.source.row(input_index + shape.row_stride), advance};
     E::at_row(slots, shape.steps, call, row);
     half_blocks<H, P, STEP, E, W>(walk, from, weights, bias, slots, to, 0, 0, full);
     if constexpr (SHORT != 0) {
