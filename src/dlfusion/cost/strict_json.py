@@ -47,9 +47,14 @@ def _value(kind: Any, data: object, where: str) -> Any:
         data = float(data) if abs(data) <= sys.float_info.max else math.inf
     if type(data) is not kind:
         raise PlanError(f"In {where}: expected a value of type {kind.__name__}, found {_shown(data)}.")
-    if isinstance(data, float) and not math.isfinite(data):
+    if not _fits(kind, data):
         raise PlanError(f"In {where}: {_shown(data)} is not a finite number.")
     return data
+
+
+def _fits(kind: Any, data: Any) -> bool:
+    """True if `data` is a value of `kind` as it is: most are, and then nobody needs the text that names the place."""
+    return type(data) is kind and (kind is not float or math.isfinite(data))
 
 
 def _tuple(kinds: tuple[Any, ...], data: object, where: str) -> tuple[Any, ...]:
@@ -60,7 +65,8 @@ def _tuple(kinds: tuple[Any, ...], data: object, where: str) -> tuple[Any, ...]:
         kinds = (kinds[0],) * len(data)
     if len(kinds) != len(data):
         raise PlanError(f"In {where}: expected an array of {len(kinds)} entries, found {_shown(data)}.")
-    return tuple(_value(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, data, strict=True)))
+    entries = enumerate(zip(kinds, data, strict=True))
+    return tuple([item if _fits(kind, item) else _value(kind, item, f"{where}[{i}]") for i, (kind, item) in entries])
 
 
 def _record(kind: Any, data: object, where: str) -> Any:
@@ -74,7 +80,13 @@ def _record(kind: Any, data: object, where: str) -> Any:
     unknown = [name for name in data if name not in names]
     if unknown:
         raise PlanError(f"In {where}: unknown {', '.join(unknown)}; the fields are {', '.join(names)}.")
-    return kind(**{name: _value(hints[name], data[name], f"{where}: {name}") for name in names})
+    values = {name: data[name] for name in names}
+    return kind(
+        **{
+            name: value if _fits(hints[name], value) else _value(hints[name], value, f"{where}: {name}")
+            for name, value in values.items()
+        }
+    )
 
 
 @cache

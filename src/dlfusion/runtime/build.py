@@ -90,8 +90,11 @@ def build(
     compiler = find_compiler(cache)
     staging = _staging_folder(target)
     try:
-        _write_files(program, staging, weights_file)
-        library = _Builder(program, compiler, cache, staging, jobs, progress, timeout_seconds).library()
+        _write_texts(program, staging)
+        with ThreadPoolExecutor(1) as executor:  # compilers need no weights
+            writing = executor.submit(_write_weights, program, staging, weights_file)
+            library = _Builder(program, compiler, cache, staging, jobs, progress, timeout_seconds).library()
+            writing.result()
         shutil.copyfile(library, staging / LIBRARY_FILE)
         description = {**_description(program, compiler), LIBRARY_BYTES: library.stat().st_size}
         _write_text(staging / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
@@ -252,8 +255,8 @@ def _digest(*texts: str) -> str:
     return state.hexdigest()
 
 
-def _write_files(program: Program, folder: Path, weights_file: Path | None) -> None:
-    """Everything of the artefact that is known before the compiler runs."""
+def _write_texts(program: Program, folder: Path) -> None:
+    """The sources, what the compilers need besides, and documents."""
     (folder / SOURCE_FOLDER).mkdir()
     (folder / INCLUDE_FOLDER).mkdir()
     for unit in program.units:
@@ -263,6 +266,10 @@ def _write_files(program: Program, folder: Path, weights_file: Path | None) -> N
     _write_text(folder / HEADER_FILE, program.headers[HEADER_FILE])
     for name, text in program.documents.items():
         _write_text(folder / name, text)
+
+
+def _write_weights(program: Program, folder: Path, weights_file: Path | None) -> None:
+    """The packed weights, or another name for the file that holds them."""
     if weights_file is None or not _is_linked(weights_file, folder / WEIGHTS_FILE):
         program.weights.tofile(folder / WEIGHTS_FILE)
 

@@ -50,9 +50,10 @@ class Section:
 
     def write(self, place: NDArray[np.float32]) -> None:
         """All arrays, one after the other, with zeros between them, into `size` floats."""
-        place[...] = 0.0
         for offset, size, fill in self._fills:
-            fill(place[offset : offset + size])
+            end = offset + size
+            fill(place[offset:end])
+            place[end : round_up(end, ALIGNMENT)] = 0.0
 
     def finish(self) -> NDArray[np.float32]:
         """A new array of what `write` writes."""

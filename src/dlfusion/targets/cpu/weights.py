@@ -1,5 +1,6 @@
 """The packed weights that a network's programs share: for each layer one section for each algorithm in use."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.plans.plan import Plan
-from dlfusion.runtime.program import weights_digest
 from dlfusion.targets.cpu.lowering import Lowering
 from dlfusion.targets.cpu.section import Section
 
@@ -44,13 +44,16 @@ def pack(lowering: Lowering, wanted: Iterable[Use]) -> PackedWeights:
     ends = list(accumulate(section.size for section in sections))
     floats = np.empty(ends[-1] if ends else 0, np.float32)
 
-    def write(section: Section, end: int) -> None:
-        section.write(floats[end - section.size : end])
+    def write(section: Section, end: int) -> NDArray[np.float32]:
+        place = floats[end - section.size : end]
+        section.write(place)
+        return place
 
+    state = hashlib.sha256()
     with ThreadPoolExecutor() as pool:  # packing is copying and multiplying, for which NumPy lets other threads run
-        for _ in pool.map(write, sections, ends):
-            pass
+        for place in pool.map(write, sections, ends):
+            state.update(place.view(np.uint8).data)  # while others are packed
     offsets = {
         use: end - section.size for use, section, end in zip(ordered, sections, ends, strict=True) if section.size
     }
-    return PackedWeights(floats, offsets, weights_digest(floats))
+    return PackedWeights(floats, offsets, state.hexdigest())

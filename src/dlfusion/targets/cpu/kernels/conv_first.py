@@ -46,7 +46,9 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
     if channels.group_inputs > MAXIMUM_CHANNELS or taps > MAXIMUM_TAPS:
         return None
     section = Section()
-    weights_offset = section.append(_pack(weights, channels, block.units))
+    weights_offset = section.append_later(
+        channels.output_units * isa.lanes * taps, lambda place: _pack(weights, channels, block.units, place)
+    )
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
@@ -91,8 +93,8 @@ def planar_shape(conv: Conv, channels: Channels, stored: int, weights: int, bias
     )
 
 
-def _pack(weights: Array, channels: Channels, units: int) -> Array:
-    """[output group][kernel row][input channel][kernel column][output unit][lane]."""
+def _pack(weights: Array, channels: Channels, units: int, place: Array) -> None:
+    """Writes [output group][kernel row][input channel][kernel column][output unit][lane] to `place`."""
     groups = channels.output_groups(units)
     grids = dense_weights(weights, channels, groups)
-    return np.concatenate([grid[:, :, :, 0].transpose(3, 2, 4, 0, 1).reshape(-1) for grid in grids])
+    np.concatenate([grid[:, :, :, 0].transpose(3, 2, 4, 0, 1).reshape(-1) for grid in grids], out=place)

@@ -33,7 +33,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
         return ()
     block, cycles = chosen
     section = Section()
-    weights_offset = section.append(_pack(weights, channels, block.channels))
+    weights_offset = section.append_later(weights.size, lambda place: _pack(weights, channels, block.channels, place))
     bias_offset = section.append_channels(bias, isa.lanes)
     code = epilogue.build(layer, network.graph, section, isa.lanes)
     if code is None:
@@ -58,7 +58,7 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     return (lowered,)
 
 
-def _pack(weights: Array, channels: Channels, count: int) -> Array:
-    """[output group][kernel row][input channel][kernel column][output channel]."""
+def _pack(weights: Array, channels: Channels, count: int, place: Array) -> None:
+    """Writes [output group][kernel row][input channel][kernel column][output channel] to `place`."""
     grids = dense_weights(weights, channels, channels.output_groups(count))
-    return np.concatenate([grid[:, 0, :, 0].transpose(2, 1, 3, 0).reshape(-1) for grid in grids])
+    np.concatenate([grid[:, 0, :, 0].transpose(2, 1, 3, 0).reshape(-1) for grid in grids], out=place)
