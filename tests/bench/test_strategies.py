@@ -23,7 +23,7 @@ from dlfusion.plans.structure import structure
 from dlfusion.report.strategies import Comparison
 from dlfusion.runtime.measure import Setting
 from dlfusion.search import strategy_names
-from dlfusion.search.contract import ToyCost, toy_accelerator, toy_problems, toy_profile
+from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problems, toy_profile
 from dlfusion.search.problem import Problem
 from dlfusion.targets.target import Bench, PlanTimes, Target
 
@@ -52,26 +52,25 @@ class ToyBench:
 
 
 class ToyTarget:
-    """A target of the toy accelerator; `interrupt_after` runs it is interrupted."""
+    """A target of the toy accelerator, or of the machine a test gives it; `interrupt_after` runs it is interrupted."""
 
     name = "toy_npu"
     simulated = True
     algorithms: tuple[str, ...] = ("direct",)
 
     def __init__(self, interrupt_after: int | None = None) -> None:
-        self.accelerator = toy_accelerator()
-        self.cost = ToyCost(self.accelerator)
+        self.machine: Machine = toy_accelerator()
         self.interrupt_after = interrupt_after
         self.runs = 0
         self.plans = 0
 
     @property
-    def machine(self) -> Machine:
-        return self.accelerator
+    def cost(self) -> ToyCost:
+        return ToyCost(self.machine)
 
     @property
     def setting(self) -> Setting:
-        return Setting(self.accelerator.fingerprint, library="toy 1")
+        return Setting(self.machine.fingerprint, library="toy 1")
 
     @contextmanager
     def bench(self, network: Network) -> Iterator[Bench]:
@@ -174,7 +173,7 @@ def test_exact_plans_name_no_algorithm_and_their_searches_are_timed_apart(
 ) -> None:
     searches: list[str] = []
     monkeypatch.setattr(strategies.SearchTimes, "add", lambda self, search, seconds: searches.append(search))
-    toy.algorithms = tuple(map(str, Algorithm))
+    toy.machine, toy.algorithms = toy_cpu(), tuple(map(str, Algorithm))
     (network,) = (problem.network for problem in toy_problems() if problem.network.graph.name == "tiles")
     named = []
     for exact in (False, True):

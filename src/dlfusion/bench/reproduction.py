@@ -50,8 +50,8 @@ Result = tuple[str, float, float | None]
 class Options:
     """How to evaluate, the same for all targets; names as in `bench.strategies.compare`.
 
-    `sensitivity` says whether a simulated machine's assumed numbers are changed, one at a time, `exact` that every layer
-    is computed directly.
+    `sensitivity` says whether a simulated machine's assumed numbers are changed, one at a time; `exact`, whether every
+    layer is computed directly.
     """
 
     strategies: Sequence[str] = STRATEGIES
