@@ -195,8 +195,10 @@ class _Builder:
         """Compile units side by side; if one fails or the user interrupts, none is left running."""
         group = ProcessGroup()
         with ThreadPoolExecutor(max(1, self._jobs)) as executor:
-            futures: dict[Future[Path], str] = {executor.submit(self._compile, key, group): key for key in keys}
-            try:
+            futures: dict[Future[Path], str] = {}
+            try:  # from the first compiler on: an interruption between two of them ends those that run
+                for key in keys:
+                    futures[executor.submit(self._compile, key, group)] = key
                 for future in as_completed(futures):
                     future.result()
                     self._report(self._units[futures[future]].name, from_cache=False)
