@@ -6,7 +6,18 @@ import pytest
 
 from dlfusion.cost.analytic import Analytic
 from dlfusion.cost.model import plan_seconds
-from dlfusion.cost.terms import CALLS, HALO, HIDDEN, LINE_BUFFERS, MAPS, SORTS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
+from dlfusion.cost.terms import (
+    CALLS,
+    HALO,
+    HIDDEN,
+    LINE_BUFFERS,
+    MAPS,
+    MEMORY_ROWS,
+    SORTS,
+    SYNCHRONIZATION,
+    WEIGHTS,
+    WEIGHTS_AGAIN,
+)
 from dlfusion.layers.describe import describe
 from dlfusion.layers.kind import Kind
 from dlfusion.layers.layer import Network
@@ -70,6 +81,17 @@ def test_small_maps_are_still_in_the_caches_of_the_cores(network: Network) -> No
     assert enough[MAPS] == pytest.approx(maps / 4e11)
     halves = terms(network, Block(0, 0, 2, Partition.CHANNELS), replace(MACHINE, l2_bytes=maps))
     assert halves[MAPS] == pytest.approx(maps / 8e11 + features.input_bytes / 2e11)
+
+
+def test_maps_that_our_share_of_the_third_level_cache_cannot_hold_come_from_memory(network: Network) -> None:
+    features = network.layers[0].features
+    maps = features.input_bytes + features.output_bytes
+    all_bytes = maps + features.weight_bytes
+    near, far = (replace(MACHINE, l2_bytes=maps // 2, l3_bytes=2 * all_bytes - by) for by in (0, 4))
+    assert MEMORY_ROWS not in terms(network, Block(0, 0, 1), near)
+    found = terms(network, Block(0, 0, 1), far)
+    assert MAPS not in found
+    assert found[MEMORY_ROWS] == pytest.approx(maps / 1e10)
 
 
 def test_the_parts_of_a_layer_on_two_cores_worked_out_by_hand(network: Network) -> None:
@@ -180,12 +202,13 @@ def test_small_steps_pay_for_heavy_weights_again(heavy: Network) -> None:
 
 def test_line_buffers_that_leave_the_cache_cost_transfers() -> None:
     wide = describe(chain([(64, 3, 1)] * 3, height=256, channels=64).build())
-    block = Block(0, 2, 1, step_rows=64)
+    block = Block(0, 2, 1, step_rows=128)
     large = replace(MACHINE, l2_bytes=64 << 20)
     # The outputs of two layers, written and read: in our share of the third-level cache, or beyond it in memory.
     moved = 4 * wide.layers[0].features.output_bytes
     assert terms(wide, replace(block, step_rows=8))[LINE_BUFFERS] == pytest.approx(moved / 1e11)
-    assert terms(wide, block)[LINE_BUFFERS] == pytest.approx(moved / 1e10)
+    maps = wide.layers[0].features.input_bytes + wide.layers[2].features.output_bytes
+    assert terms(wide, block)[MEMORY_ROWS] == pytest.approx((maps + moved) / 1e10)
     assert LINE_BUFFERS not in terms(wide, block, large)
     assert seconds(wide, block) > seconds(wide, block, large)
 

@@ -18,6 +18,7 @@ from dlfusion.cost.terms import (
     ALONE,
     FACTOR_NAMES,
     HIDDEN,
+    MEMORY_TILES,
     SORTS,
     WINOGRAD_TERMS,
     WORK_TERMS,
@@ -38,6 +39,10 @@ FOLDS = 5
 RIDGE = 1e-5
 """Weight, per sample, of a factor's squared distance from 1: enough for terms that no sample has, too little to bend
 others."""
+
+PINNED, PINNED_RIDGE = frozenset({MEMORY_TILES}), 1e3
+"""Terms that stay as the machine's numbers say, and the weight that holds them there. Few samples have maps in memory;
+errors in their arithmetic, the same by all steps, are larger than what fusing them saves."""
 
 OVERLAPS = tuple(step / 20 for step in range(21))
 """Shares of overlap that are tried."""
@@ -148,14 +153,14 @@ def _factors(table: _Table, overlap: float) -> Floats:
     """The factors of the least loss at one overlap, over the turns of finding factors and what hides."""
     nnls = tuning_module("scipy.optimize").nnls
     count = len(FACTOR_NAMES)
-    pull = np.sqrt(RIDGE * len(table.seconds))
+    pull = np.sqrt(len(table.seconds) * np.array([PINNED_RIDGE if name in PINNED else RIDGE for name in FACTOR_NAMES]))
     factors = best = np.ones(count)
     least = table.loss(best, overlap)
     hiding = table.hiding(factors)
     for _ in range(_MOST_ALTERNATIONS):
         shares = table.terms * (1 - overlap * hiding) / table.seconds[:, None]
-        rows = np.concatenate([shares, pull * np.eye(count)])
-        wanted = np.concatenate([np.ones(len(table.seconds)), np.full(count, pull)])
+        rows = np.concatenate([shares, np.diag(pull)])
+        wanted = np.concatenate([np.ones(len(table.seconds)), pull])
         factors, _ = nnls(rows, wanted)
         loss = table.loss(factors, overlap)
         if loss < least:

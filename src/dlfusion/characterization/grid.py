@@ -193,6 +193,7 @@ def _default() -> Grid:
         _inverted_residuals(96, 14, 2),
         _with_pool(64, 112),
         _with_pool(128, 56),
+        *_larger_than_caches(),
     )
     return Grid("default", _distinct(layers), chains, steps=(1, 4, 16))
 
@@ -334,6 +335,13 @@ def _inverted_residuals(channels: int, size: int, count: int) -> ChainPoint:
 def _with_pool(channels: int, size: int) -> ChainPoint:
     """Two 3x3 convolutions and a maximum pool of 2x2, as in VGG."""
     return ChainPoint((conv(channels, size),) * 2 + (_pool(Sort.MAX_POOL, channels, size // 2, 2, 2),), (2, 3))
+
+
+def _larger_than_caches() -> Iterator[ChainPoint]:
+    """Maps of 17 to 26 MB, which go to memory between layers that are not fused."""
+    yield _convolutions(16, 512, 3, (2, 3))
+    yield _convolutions(64, 320, 3, (2, 3))
+    yield _inverted_residuals(16, 224, 1)
 
 
 def _within_range(points: Iterator[LayerPoint]) -> Iterator[LayerPoint]:

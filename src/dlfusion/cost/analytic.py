@@ -15,7 +15,7 @@ from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.machine import Machine
 from dlfusion.plans.schedule import Schedule
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a prediction changes, so that stored predictions are not mixed."""
 
 _MOST_NETWORKS = 16

@@ -6,7 +6,17 @@ import numpy as np
 
 from dlfusion.cost.busiest_core import arithmetic_parts
 from dlfusion.cost.layer_numbers import Floats, LayerNumbers, NetworkNumbers, Way, network_numbers
-from dlfusion.cost.terms import CALLS, LAUNCH, LINE_BUFFERS, MAPS, SYNCHRONIZATION, WEIGHTS, WEIGHTS_AGAIN
+from dlfusion.cost.terms import (
+    CALLS,
+    LAUNCH,
+    LINE_BUFFERS,
+    MAPS,
+    MEMORY_ROWS,
+    MEMORY_TILES,
+    SYNCHRONIZATION,
+    WEIGHTS,
+    WEIGHTS_AGAIN,
+)
 from dlfusion.cost.winograd_terms import winograd_seconds
 from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.kind import Kind, kind
@@ -21,7 +31,7 @@ ASSUMPTIONS = (
     "A core reaches one rate of operations on all layers that sum over channels.",
     "Convolutions of programs that multiply bfloat16 reach that rate times the machine's speed on bfloat16.",
     "On all others it reaches a quarter of that: each number that is read is used in few operations.",
-    "A quarter of the third-level cache is ours, at most 16 MiB: others share it, and it slows down before it is full.",
+    "Half of the third-level cache is ours, at most 16 MiB: others share it, and it slows down before it is full.",
     "Bytes come from the third-level cache if the block's inputs, outputs and weights fit into it, else from memory.",
     "Inputs and outputs that fit half of the second-level caches move at four times the rate of the third-level cache.",
     "What a second core reads of the same weights comes from the third-level cache if they fit into it.",
@@ -32,12 +42,13 @@ ASSUMPTIONS = (
     "A cache that the machine does not state has 1 MiB per core (L2) or 16 MiB (L3).",
     "Starting a block takes 1 us, on several cores 0.8 us more and 0.1 us per core; a call of a kernel 0.2 us.",
     "A layer in tiles takes its products at the rate of all sums, and transforms of tiles at that of other layers.",
+    "Beside rows from memory and to memory nothing goes on where the block's first or last layer transforms them.",
     "A call of such a layer computes whole rows of tiles; cores that share its channels each transform all inputs.",
 )
 
 OVERLAP = 0.5
 OWN_CACHE_FACTOR = 4.0
-L3_SHARE = 0.25
+L3_SHARE = 0.5
 LARGEST_L3_BYTES = 16 << 20
 OTHER_RATE_SHARE = 0.25
 LAUNCH_SECONDS = 1e-6
@@ -116,14 +127,28 @@ def channel_share(share: Floats, repeated: Floats | float) -> Floats:
     return repeated + (1 - repeated) * share
 
 
-def map_rate(rates: CpuRates, cores: Floats | int, moved: Floats | int, beyond: Floats | float) -> Floats:
-    """Bytes per second at which a block's inputs and outputs, `moved` bytes in all, reach its cores.
+def map_seconds(
+    rates: CpuRates, cores: Floats | int, moved: Floats | int, weights: Floats | float
+) -> tuple[Floats, Floats]:
+    """Seconds of a block's inputs and outputs, `moved` bytes in all: from and to caches, or from and to memory.
 
-    Small ones are still in the cores' own caches, where the blocks before left them; others come at the rate `beyond`.
+    Small ones are still in the cores' own caches, where the blocks before left them; others fit into the third-level
+    cache, together with the block's weights (bytes), or come from memory. One of the two is zero.
     """
-    own_rate = OWN_CACHE_FACTOR * rates.l3_bytes_per_second * cores
-    rate: Floats = np.where(moved <= cores * rates.l2_bytes / 2, own_rate, beyond)
-    return rate
+    team_rate = rates.l3_bytes_per_second * np.asarray(cores)
+    own = moved <= np.asarray(cores) * rates.l2_bytes / 2
+    cached: Floats = moved / np.where(own, OWN_CACHE_FACTOR * team_rate, team_rate)
+    from_memory = ~own & (moved + weights > rates.l3_bytes)
+    remote: Floats = moved / np.minimum(rates.memory_bytes_per_second, team_rate)
+    return np.where(from_memory, 0.0, cached), np.where(from_memory, remote, 0.0)
+
+
+def tiled_share(input_share: Floats | float, first_tiled: Floats | bool, last_tiled: Floats | bool) -> Floats:
+    """The share of rows that is transformed in tiles, where the block's first layer reads `input_share` of them.
+
+    The last layer writes the others; both are told by whether they compute in tiles.
+    """
+    return np.asarray(input_share * first_tiled + (1 - input_share) * last_tiled)
 
 
 def _transfer_parts(
@@ -138,13 +163,24 @@ def _transfer_parts(
     memory_rate = min(rates.memory_bytes_per_second, team_rate)
     first_rate = team_rate if moved + weights <= rates.l3_bytes else memory_rate
     again_rate = team_rate if weights <= rates.l3_bytes else memory_rate
+    cached, remote = map_seconds(rates, cut.block.cores, moved, weights)
+    tiled = {index for index, name in cut.block.algorithms if name != Algorithm.DIRECT}
+    ends = cut.block.first in tiled, cut.block.last in tiled
+    of_tiles = float(remote * tiled_share(read_once / moved, *ends))
     parts = {
-        MAPS: moved / float(map_rate(rates, cut.block.cores, moved, first_rate)) + (inputs - read_once) / team_rate,
+        MAPS: float(cached) + (inputs - read_once) / team_rate,
+        MEMORY_ROWS: float(remote) - of_tiles,
+        MEMORY_TILES: of_tiles,
         WEIGHTS: weights / first_rate,
         WEIGHTS_AGAIN: max(0.0, float(done.weight_bytes.sum()) - weights) / again_rate,
     }
     rings = arena_bytes(network, cut) if cut.block.first < cut.block.last else 0
     if rings > rates.l2_bytes:
-        ring_rate = team_rate if rings * cut.block.cores <= rates.l3_bytes else memory_rate
-        parts[LINE_BUFFERS] = 2 * int(done.inner_bytes.sum()) / ring_rate
+        spilled = 2 * int(done.inner_bytes.sum())
+        if rings * cut.block.cores <= rates.l3_bytes:
+            parts[LINE_BUFFERS] = spilled / team_rate
+        else:
+            of_tiles = float(spilled / memory_rate * tiled_share(0.5, *ends))
+            parts[MEMORY_ROWS] += spilled / memory_rate - of_tiles
+            parts[MEMORY_TILES] += of_tiles
     return parts

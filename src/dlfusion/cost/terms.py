@@ -43,6 +43,10 @@ WEIGHTS_AGAIN = "weights again"
 """Weights that a core fetches although another core, or an earlier step, has fetched them."""
 LINE_BUFFERS = "line buffers"
 """Rows between layers that do not stay near the core."""
+MEMORY_ROWS = "rows in memory"
+"""Rows of inputs, outputs and line buffers that come from memory and go there, since caches cannot hold them."""
+MEMORY_TILES = "tiles in memory"
+"""The same of layers that compute in tiles: transforms wait for them, and no products go on beside (measured)."""
 FIRST_WEIGHTS = "first weights"
 """Weights that must be there before the first row is computed."""
 EDGE_ROWS = "first and last rows"
@@ -71,8 +75,10 @@ SORTS: Mapping[str, TermSort] = {
     WEIGHTS: TermSort.TRANSFER,
     WEIGHTS_AGAIN: TermSort.TRANSFER,
     LINE_BUFFERS: TermSort.TRANSFER,
+    MEMORY_ROWS: TermSort.TRANSFER,
     FIRST_WEIGHTS: TermSort.EXPOSED,
     EDGE_ROWS: TermSort.EXPOSED,
+    MEMORY_TILES: TermSort.EXPOSED,
 }
 """All parts that are added, in the order they are shown."""
 

@@ -18,6 +18,7 @@ from dlfusion.cost.layer_numbers import NetworkNumbers
 from dlfusion.cost.profile import CostFit
 from dlfusion.errors import PlanError
 from dlfusion.graph.graph import FLOAT_BYTES
+from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
 from dlfusion.machine.accelerator import Accelerator
@@ -44,6 +45,7 @@ class Shares:
         layer_arithmetic, layer_weights, layer_slices: of the first layer alone.
         ring_bytes: line buffers.
         inputs_shared: True if all cores read the same inputs.
+        first_tiled, last_tiled: 1 where the first, the last layer of the block computes in tiles, else 0.
     """
 
     cores: Floats
@@ -62,6 +64,8 @@ class Shares:
     layer_slices: Floats
     ring_bytes: Floats
     inputs_shared: bool
+    first_tiled: Floats
+    last_tiled: Floats
 
 
 class Pace:
@@ -81,6 +85,8 @@ class Pace:
         numbers = self._network_numbers().chosen(0, len(network.layers) - 1, algorithms)
         by_name = np.array([self.factors.get(name, 1.0) for name in parts.WORK_TERMS])
         self.layer_seconds: Floats = numbers.seconds * by_name[numbers.terms]
+        self._tiled: Floats = np.zeros(len(network.layers))
+        self._tiled[[index for index, name in algorithms if name != Algorithm.DIRECT]] = 1.0
         self.repeated: Floats = numbers.repeated / np.maximum(numbers.seconds, np.finfo(np.float64).tiny)
 
     def _network_numbers(self) -> NetworkNumbers:
@@ -103,7 +109,7 @@ class Pace:
             case Cpu() as cpu:
                 rates = cpu_terms.CpuRates.of(cpu)
                 team = min(rates.memory_bytes_per_second, rates.l3_bytes_per_second * cores)
-                return self._factor(parts.MAPS) * cores / team
+                return self._factor(parts.MEMORY_ROWS) * cores / team
         raise TypeError(f"no formulas for {type(self.machine).__name__}")
 
     def start_seconds(self, cores: int) -> float:
@@ -151,6 +157,8 @@ class Pace:
                 layer_slices=slices[:, :, None, None],
                 ring_bytes=tables.ring_bytes,
                 inputs_shared=False,
+                first_tiled=self._tiled[first][:, :, None, None],
+                last_tiled=self._tiled[:, None, None, None],
             )
         )
 
@@ -196,6 +204,8 @@ class Pace:
                 layer_slices=slices,
                 ring_bytes=np.zeros((1, 1, 1, 1)),
                 inputs_shared=True,
+                first_tiled=self._tiled[:, None, None, None],
+                last_tiled=self._tiled[:, None, None, None],
             )
         )
         legal = (counts > 1) & (counts <= known.channels[:, None, None, None])
@@ -248,20 +258,26 @@ class Pace:
         moved = read_once + cut.output_bytes * cut.cores
         memory_rate = np.minimum(rates.memory_bytes_per_second, team_rate)
         first_rate = np.where(moved + cut.all_weight_bytes <= rates.l3_bytes, team_rate, memory_rate)
-        maps_rate = cpu_terms.map_rate(rates, cut.cores, moved, first_rate)
+        cached, remote = cpu_terms.map_seconds(rates, cut.cores, moved, cut.all_weight_bytes)
         again_rate = np.where(cut.all_weight_bytes <= rates.l3_bytes, team_rate, memory_rate)
         fetched = cut.weight_bytes * np.where(cut.weight_bytes > machine.weight_buffer_bytes, cut.passes, 1.0)
         again = np.maximum(fetched * cut.cores - cut.all_weight_bytes, 0.0)
-        ring_rate = np.where(cut.ring_bytes * cut.cores <= rates.l3_bytes, team_rate, memory_rate)
+        rings_near = cut.ring_bytes * cut.cores <= rates.l3_bytes
         spilled = np.where((cut.ring_bytes > rates.l2_bytes) & (cut.layers > 1), 2 * cut.inner_bytes * cut.cores, 0.0)
+        far_rings = np.where(rings_near, 0.0, spilled / memory_rate)
+        tiled = cut.first_tiled, cut.last_tiled
+        of_tiles = remote * cpu_terms.tiled_share(read_once / np.maximum(moved, 1.0), *tiled)
+        of_tiles = of_tiles + far_rings * cpu_terms.tiled_share(0.5, *tiled)
         transfers = (
-            (moved / maps_rate + (inputs - read_once) / team_rate) * self._factor(parts.MAPS)
+            (cached + (inputs - read_once) / team_rate) * self._factor(parts.MAPS)
+            + (remote + far_rings - of_tiles) * self._factor(parts.MEMORY_ROWS)
             + cut.all_weight_bytes / first_rate * self._factor(parts.WEIGHTS)
             + again / again_rate * self._factor(parts.WEIGHTS_AGAIN)
-            + spilled / ring_rate * self._factor(parts.LINE_BUFFERS)
+            + np.where(rings_near, spilled / team_rate, 0.0) * self._factor(parts.LINE_BUFFERS)
         )
         arithmetic = calls + cut.arithmetic
-        return starts + arithmetic + transfers - self._hidden(arithmetic, transfers)
+        exposed = of_tiles * self._factor(parts.MEMORY_TILES)
+        return starts + arithmetic + transfers + exposed - self._hidden(arithmetic, transfers)
 
     def _on_accelerator(self, machine: Accelerator, cut: Shares) -> Floats:
         starts: Floats = np.asarray(machine.synchronization_seconds * cut.cores * self._factor(parts.SYNCHRONIZATION))
