@@ -34,7 +34,8 @@ REPEATS = 5
 """Samples of the short blocks in each run: all cores must be undisturbed in one of them."""
 
 PEAK_SUMS = {16: 24, 8: 12}
-"""Multiply-adds of vectors in a round, by the lanes of a vector: PEAK_SUMS of peak.hpp."""
+"""Vectors of sums in a round, by the lanes of a vector: enough to hide the latency of additions, few enough for the
+registers."""
 
 CACHE_BYTES = 16 << 20
 """Read from a cache, or written to it, in one sample: with the fastest, about 0.1 ms."""
@@ -69,10 +70,11 @@ def subjects(machine: Cpu, isa: Isa, core_counts: Sequence[int]) -> tuple[Subjec
     found = [Subject(1, f"take_memory<{region // FLOAT_BYTES}>")]
     for cores in core_counts:
         part = region // cores // _VECTOR_GROUP_BYTES * _VECTOR_GROUP_BYTES // FLOAT_BYTES
-        operations = 2.0 * ROUNDS * PEAK_SUMS[isa.lanes] * isa.lanes
+        sums = PEAK_SUMS[isa.lanes]
+        operations = 2.0 * ROUNDS * sums * isa.lanes
         found.append(Subject(cores, "do_nothing"))  # wakes workers that went to sleep, as a model's first block does
         found += [Subject(cores, "do_nothing", "start")] * REPEATS
-        found += [Subject(cores, f"multiply_adds<{ROUNDS}>", "operations", operations)] * REPEATS
+        found += [Subject(cores, f"multiply_adds<{ROUNDS}, {sums}>", "operations", operations)] * REPEATS
         for level, size in cache_sizes(machine).items():
             passes = max(2, CACHE_BYTES // size)
             found.append(Subject(cores, f"read_cache<{part}, {size // FLOAT_BYTES}, 1>"))

@@ -10,9 +10,6 @@
 
 namespace dlfusion {
 
-// Sums that do not wait for each other: enough to hide the latency of additions, few enough for the registers.
-constexpr int PEAK_SUMS = LANES == 16 ? 24 : 12;
-
 // Keeps a loop's result alive.
 DLFUSION_INLINE void use(Vector value) {
   volatile float place = value[0];
@@ -22,19 +19,20 @@ DLFUSION_INLINE void use(Vector value) {
 // The calls of a block cost as much as those of any block that a model has.
 inline void do_nothing(const Run&, int) {}
 
-template <long ROUNDS>
+// SUMS vectors do not wait for each other.
+template <long ROUNDS, int SUMS>
 void multiply_adds(const Run&, int core) {
   const float seed = 1.0f / static_cast<float>(core + 2);  // not known when compiling
-  Vector sum[PEAK_SUMS];
+  Vector sum[SUMS];
   DLFUSION_UNROLL
-  for (int i = 0; i < PEAK_SUMS; ++i) sum[i] = broadcast(seed + static_cast<float>(i));
+  for (int i = 0; i < SUMS; ++i) sum[i] = broadcast(seed + static_cast<float>(i));
   const Vector factor = broadcast(seed), term = broadcast(seed * 0.5f);
   for (long round = 0; round < ROUNDS; ++round) {
     DLFUSION_UNROLL
-    for (int i = 0; i < PEAK_SUMS; ++i) sum[i] = sum[i] * factor + term;
+    for (int i = 0; i < SUMS; ++i) sum[i] = sum[i] * factor + term;
   }
   Vector total = {};
-  for (int i = 0; i < PEAK_SUMS; ++i) total += sum[i];
+  for (int i = 0; i < SUMS; ++i) total += sum[i];
   use(total);
 }
 
