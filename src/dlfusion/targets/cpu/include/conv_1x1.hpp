@@ -55,8 +55,10 @@ DLFUSION_INLINE void add_channel(Vector (&sum)[O][P], const float* pixels, const
   }
 }
 
-// `count` register blocks side by side, the first of them block `first` of the row, at `input` and `offset`.
-template <int O, int P, int STRIDE, class E, class W>
+// `count` register blocks side by side, the first of them block `first` of the row, at `input` and `offset`. With NEXT,
+// the next call reads channels of the same pixels that lie NEXT floats behind: these are fetched, one pixel at each step,
+// since pixels that are pages apart, as tiles are, are not foreseen by hardware.
+template <int O, int P, int STRIDE, class E, class W, int NEXT = 0>
 __attribute__((noinline)) void pixel_blocks(const PixelWalk& walk, const float* input, const float* weights,
                                             const float* bias, const typename E::Slots& slots, float* output,
                                             long offset, int first, int count) {
@@ -74,6 +76,7 @@ __attribute__((noinline)) void pixel_blocks(const PixelWalk& walk, const float* 
     }
     const float* weight = weights;
     const float* pixels = input;
+    const float* next = input + NEXT;
     for (int channel = 1; channel <= walk.channels; ++channel, weight += W::size(W::CHANNELS * O * LANES)) {
       if constexpr (O > 1) {  // with one unit there is no next group of them, and loads are scarce
         __builtin_prefetch(soon_weights, 0, 2);
@@ -81,8 +84,13 @@ __attribute__((noinline)) void pixel_blocks(const PixelWalk& walk, const float* 
       }
       __builtin_prefetch(soon_input, 0, 2);
       soon_input += walk.input.advance;
+      const long at_end = -static_cast<long>(channel % W::UNIT == 0);  // of a channel unit: all bits
+      if constexpr (NEXT > 0) {
+        __builtin_prefetch(next, 0, 3);
+        next += PIXEL + ((walk.unit_stride - W::UNIT * PIXEL) & at_end);
+      }
       add_channel<O, P, PIXEL, W>(sum, pixels, weight);
-      pixels += 1 + (unit_step & -static_cast<long>(channel % W::UNIT == 0));
+      pixels += 1 + (unit_step & at_end);
     }
     DLFUSION_UNROLL
     for (int o = 0; o < O; ++o) {

@@ -149,29 +149,50 @@ DLFUSION_INLINE WinogradVectors winograd_sums_at(float* start, int units, int ti
   return {start, static_cast<long>(tiles) * LANES, LANES, (units * tiles | 1L) * LANES};
 }
 
+// Two rows of a transformed tile, those of pair GROUP or the first and the last, then those of the next groups. `from`
+// are the tile's input rows. What two rows take on their way fits the registers; a whole tile, transformed in one
+// dimension, then in the other, would be stored twice, and stores are what limits transforms (up to 9 % of whole layers on
+// Zen 4, measured).
+template <int A, int GROUP>
+DLFUSION_INLINE void winograd_input_rows(const float* const (&from)[A], float* tile) {
+  constexpr int PAIRS = (A - 2) / 2;
+  constexpr int FIRST = GROUP < PAIRS ? 1 + 2 * GROUP : 0;
+  constexpr int SECOND = GROUP < PAIRS ? 2 + 2 * GROUP : A - 1;
+  Vector first[A], second[A], result[A];
+  DLFUSION_UNROLL
+  for (int j = 0; j < A; ++j) {
+    Vector column[A];
+    DLFUSION_UNROLL
+    for (int i = 0; i < A; ++i) column[i] = load(from[i] + j * LANES);
+    if constexpr (GROUP < PAIRS) {
+      const Vector even = winograd_polynomial<PAIRS, GROUP>(column + 2);
+      const Vector odd = winograd_polynomial<PAIRS, GROUP>(column + 1) * broadcast(WINOGRAD_POINTS[PAIRS - 1][GROUP]);
+      first[j] = even + odd;
+      second[j] = even - odd;
+    } else {
+      first[j] = winograd_polynomial<PAIRS, -1>(column);
+      second[j] = winograd_polynomial<PAIRS, -1>(column + 1);
+    }
+  }
+  winograd_input<A>(first, result);
+  DLFUSION_UNROLL
+  for (int j = 0; j < A; ++j) store(tile + (FIRST * A + j) * LANES, result[j]);
+  winograd_input<A>(second, result);
+  DLFUSION_UNROLL
+  for (int j = 0; j < A; ++j) store(tile + (SECOND * A + j) * LANES, result[j]);
+  asm volatile("" ::: "memory");  // inputs are loaded again: keeping them would take registers
+  if constexpr (GROUP < PAIRS) winograd_input_rows<A, GROUP + 1>(from, tile);
+}
+
 // Transforms one unit of one tile. `rows` are the tile's input rows, null where they are outside the map or not needed;
 // `offset` leads to the unit and to the tile's first column.
 template <int A>
 __attribute__((noinline)) void winograd_input_tile(const float* const* rows, long offset, float* tile) {
-  Vector half[A][A];
-  for (int i = 0; i < A; ++i) {
-    if (rows[i] == nullptr) {
-      for (int j = 0; j < A; ++j) half[i][j] = Vector{};
-      continue;
-    }
-    Vector row[A];
-    DLFUSION_UNROLL
-    for (int j = 0; j < A; ++j) row[j] = load(rows[i] + offset + j * LANES);
-    winograd_input<A>(row, half[i]);
-  }
-  for (int j = 0; j < A; ++j) {
-    Vector column[A], result[A];
-    DLFUSION_UNROLL
-    for (int i = 0; i < A; ++i) column[i] = half[i][j];
-    winograd_input<A>(column, result);
-    DLFUSION_UNROLL
-    for (int i = 0; i < A; ++i) store(tile + (i * A + j) * LANES, result[i]);
-  }
+  alignas(64) static constexpr float zeros[A * LANES] = {};
+  const float* from[A];
+  DLFUSION_UNROLL
+  for (int i = 0; i < A; ++i) from[i] = rows[i] == nullptr ? zeros : rows[i] + offset;
+  winograd_input_rows<A, 0>(from, tile);
 }
 
 // Transforms the sums of one unit of one tile, of whose outputs `row_count` rows and `column_count` columns exist.
@@ -208,7 +229,9 @@ DLFUSION_INLINE void winograd_register_blocks(const PixelWalk& walk, int tiles, 
     if (tiles == P) {
       alignas(64) static constexpr float zeros[O * LANES] = {};
       const typename Epilogue<>::Slots none = {};
-      pixel_blocks<O, P, WINOGRAD_TILE<A>, Epilogue<>, W>(walk, transformed, weights, zeros, none, sums, 0, first, count);
+      constexpr int NEXT = O * P > 12 ? LANES : 0;  // steps of fewer multiply-adds have no load to spare (measured)
+      pixel_blocks<O, P, WINOGRAD_TILE<A>, Epilogue<>, W, NEXT>(walk, transformed, weights, zeros, none, sums, 0, first,
+                                                                count);
     } else {
       winograd_register_blocks<O, P - 1, A, W>(walk, tiles, transformed, weights, sums, first, count);
     }
