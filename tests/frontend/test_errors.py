@@ -127,9 +127,9 @@ def test_old_operator_set() -> None:
 
 def test_all_unsupported_nodes_are_listed() -> None:
     nodes = [
-        helper.make_node("Erf", ["x"], ["a"], name="first"),
+        helper.make_node("Hardmax", ["x"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="fine"),
-        helper.make_node("Softplus", ["b"], ["c"]),
+        helper.make_node("Bernoulli", ["b"], ["c"]),
         helper.make_node("Pad", ["c", "pads"], ["d"], name="third", mode="reflect"),
         helper.make_node("Fancy", ["d"], ["e"], name="fourth", domain="com.example"),
         helper.make_node("Gelu", ["e"], ["y"], name="fifth", domain="com.microsoft"),
@@ -140,8 +140,8 @@ def test_all_unsupported_nodes_are_listed() -> None:
         load(model)
     assert str(caught.value).splitlines() == [
         "5 nodes are not supported:",
-        "  Erf first: the operator is not supported",
-        "  Softplus (no name), which computes c: the operator is not supported",
+        "  Hardmax first: the operator is not supported",
+        "  Bernoulli (no name), which computes c: the operator is not supported",
         "  Pad third: mode is reflect; only constant is supported",
         "  Fancy fourth: the operator of domain com.example is not supported",
         "  Gelu fifth: the operator of domain com.microsoft is not supported",
@@ -150,7 +150,7 @@ def test_all_unsupported_nodes_are_listed() -> None:
 
 
 def test_unused_unsupported_nodes_do_not_matter() -> None:
-    nodes = [helper.make_node("Erf", ["x"], ["a"]), helper.make_node("Relu", ["x"], ["y"])]
+    nodes = [helper.make_node("Hardmax", ["x"], ["a"]), helper.make_node("Relu", ["x"], ["y"])]
     assert len(load(make_model(nodes, {"x": (1, 2)})).nodes) == 1
 
 
@@ -172,9 +172,10 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ("Resize", ["x", "", "c"], {"antialias": 1}, {"c": np.ones(4, np.float32)}, 18, "antialias is 1"),
     ("Resize", ["x", "", "c"], {}, {"c": np.array([1, 2, 1, 1], np.float32)}, 17, "only maps can be resized"),
     ("Pad", ["x", "c"], {}, {"c": np.array([0, 1, 0, 0, 0, 0, 0, 0])}, 17, "only maps can be padded"),
-    ("Mul", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
-    ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, "does not broadcast"),
-    ("Div", ["c", "x"], {}, {"c": weights(1)}, 17, "only division of an activation by a constant"),
+    ("PRelu", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
+    ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, r"broadcast to \(2, 4, 6, 6\), but none has all 2 x 4"),
+    ("Celu", ["x"], {"alpha": -1.0}, {}, 17, r"alpha is -1\.0; only positive ones"),
+    ("Gelu", ["x"], {"approximate": "sigmoid"}, {}, 20, "approximate is sigmoid; none and tanh"),
     ("Transpose", ["x"], {"perm": [3, 2, 0, 1]}, {}, 17, "does more than swap two groups of axes"),
     ("ReduceMean", ["x"], {"axes": [1]}, {}, 17, "only whole maps can be"),
     ("MatMul", ["x", "x"], {}, {}, 17, "a constant matrix on the right"),

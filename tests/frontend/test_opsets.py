@@ -455,7 +455,7 @@ def test_functions_of_the_model_are_inlined() -> None:
     body = [helper.make_node("Sigmoid", ["a"], ["s"]), helper.make_node("Mul", ["a", "s"], ["b"])]
     model = make_model([helper.make_node("Silu", ["x"], ["y"], domain="mine")], {"x": (1, 2, 3, 4)}, domains=("mine",))
     model.functions.append(helper.make_function("mine", "Silu", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
-    assert len(assert_matches_onnx_runtime(model).nodes) == 2
+    assert [node.operator.label for node in assert_matches_onnx_runtime(model).nodes] == ["Swish"]
 
 
 def test_branch_on_a_constant_is_taken() -> None:

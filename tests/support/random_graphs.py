@@ -12,39 +12,71 @@ from numpy.typing import NDArray
 
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.graph.graph import Graph
+from dlfusion.ops.abs import Abs
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
+from dlfusion.ops.ceil import Ceil
+from dlfusion.ops.celu import Celu
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
+from dlfusion.ops.div import Div
+from dlfusion.ops.elu import Elu
+from dlfusion.ops.erf import Erf
+from dlfusion.ops.exp import Exp
+from dlfusion.ops.floor import Floor
+from dlfusion.ops.gelu import Gelu
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
 from dlfusion.ops.leaky_relu import LeakyRelu
+from dlfusion.ops.log import Log
 from dlfusion.ops.lrn import Lrn
+from dlfusion.ops.max import Max
 from dlfusion.ops.max_pool import MaxPool
+from dlfusion.ops.min import Min
+from dlfusion.ops.mish import Mish
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.p_relu import PRelu
 from dlfusion.ops.pad import Pad
+from dlfusion.ops.pow import Pow
+from dlfusion.ops.reciprocal import Reciprocal
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
+from dlfusion.ops.selu import Selu
 from dlfusion.ops.sigmoid import Sigmoid
 from dlfusion.ops.softmax import Softmax
+from dlfusion.ops.softplus import Softplus
+from dlfusion.ops.softsign import Softsign
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.spatial import Padding, Pair, ceil_mode_excess, extent
+from dlfusion.ops.sqrt import Sqrt
+from dlfusion.ops.sub import Sub
+from dlfusion.ops.swish import Swish
 from dlfusion.ops.tanh import Tanh
+from dlfusion.ops.thresholded_relu import ThresholdedRelu
 
 Array = NDArray[np.float32]
 
 CHANNELS = (8, 16, 1, 3, 12, 17, 24, 32, 33, 48)
 MAPS = ((8, 8), (7, 7), (5, 5), (13, 13), (17, 17), (31, 9), (9, 31), (16, 24), (33, 5), (12, 33))
+BINARY: tuple[Operator, ...] = (
+    Sub(),
+    Sub(reversed=True),
+    Max(),
+    Min(),
+    Div(),
+    Div(reversed=True),
+    Pow(),
+    Pow(reversed=True),
+)
 UNARY: tuple[Operator, ...] = (
     Clip(),
     Clip(0, 6),
@@ -55,6 +87,23 @@ UNARY: tuple[Operator, ...] = (
     HardSigmoid(),
     HardSwish(),
 )
+FUNCTIONS: tuple[Operator, ...] = (
+    Abs(),
+    Elu(0.7),
+    Celu(0.5),
+    Selu(),
+    Erf(),
+    Gelu(),
+    Gelu(by_tanh=True),
+    Mish(),
+    Softplus(),
+    Softsign(),
+    Swish(1.5),
+)
+POSITIVE: tuple[Operator, ...] = (Log(), Sqrt(), Reciprocal(), Exp())
+"""Applied to numbers from 1/4 to 2 only, so that their results are of order one."""
+STEPS: tuple[Operator, ...] = (Floor(), Ceil(), ThresholdedRelu(0.25))
+"""Applied to inputs only: where they jump, results that are rounded differently would differ much."""
 
 MAXIMUM_MAP_SIZE = 40
 MAXIMUM_CHANNELS = 100
@@ -68,14 +117,14 @@ def random_inputs(graph: Graph, seed: int) -> tuple[Array, ...]:
 
 
 @st.composite
-def graphs(draw: st.DrawFn, max_nodes: int = 10) -> Graph:
-    """Graphs that draw up to `max_nodes` operators; a few more nodes may join loose ends.
+def graphs(draw: st.DrawFn, max_nodes: int = 10, common: bool = False) -> Graph:
+    """Graphs that draw up to `max_nodes` operators, only `common` ones if asked; a few more nodes may join loose ends.
 
     Every node and every input is read or is an output, so nothing can be left out of a plan.
     """
     drawing = _Drawing(draw)
     for _ in range(draw(st.integers(1, max_nodes), label="nodes")):
-        drawing.step()
+        drawing.step(COMMON_KINDS if common else KINDS)
     return drawing.finish()
 
 
@@ -101,11 +150,11 @@ class _Drawing:
         self.inputs.append(self.builder.input(name, shape))
         self.values.append(name)
 
-    def step(self) -> None:
+    def step(self, kinds: "tuple[Kind, ...]") -> None:
         """Add an operator of a random kind, mostly to the last value, so that chains grow long."""
         last = self.draw(st.integers(0, 4)) < 4
         source = self.values[-1] if last else self.draw(st.sampled_from(self.values), label="source")
-        kind = self.draw(st.sampled_from(_KINDS), label="kind")
+        kind = self.draw(st.sampled_from(kinds), label="kind")
         kind(self, source)
 
     def finish(self) -> Graph:
@@ -284,6 +333,15 @@ class _Drawing:
     def unary(self, source: str) -> None:
         self.add(self.draw(st.sampled_from(UNARY)), source)
 
+    def function(self, source: str) -> None:
+        self.add(self.draw(st.sampled_from(FUNCTIONS)), source)
+
+    def positive(self, source: str) -> None:
+        self.add(self.draw(st.sampled_from(POSITIVE)), self.add(Clip(0.25, 2), source))
+
+    def stairs(self, source: str) -> None:
+        self.add(self.draw(st.sampled_from(STEPS)), self.draw(st.sampled_from(self.inputs)))
+
     def p_relu(self, source: str) -> None:
         self.add(PRelu(), source, parameters=(self.uniform(-0.5, 0.5, self.shape(source)[1]),))
 
@@ -303,6 +361,31 @@ class _Drawing:
         if self.draw(st.booleans()):
             operands.reverse()
         self.add(self.draw(st.sampled_from((Add(), Add(), Mul()))), *operands)
+
+    def rare_binary(self, source: str) -> None:
+        """Differences and extremes of two activations; quotients and powers of those that have them."""
+        operands = [source, self.partner(source)]
+        operator = self.draw(st.sampled_from(BINARY))
+        if isinstance(operator, Div | Pow):
+            operands = [self.add(Clip(0.25, 2), operand) for operand in operands]
+        self.add(operator, *operands)
+
+    def broadcast(self, source: str) -> None:
+        """The map with an operand that has one channel, row or column, or several of these."""
+        _, channels, height, width = self.shape(source)
+        kernel = (self.draw(st.sampled_from((1, height))), self.draw(st.sampled_from((1, width))))
+        pooled = self.add(AveragePool(kernel, kernel), source)
+        mixed = self.convolve(pooled, Conv((1, 1)), self.draw(st.sampled_from((1, channels))))
+        self.add(self.draw(st.sampled_from((Add(), Mul(), *BINARY[:4]))), source, mixed)
+
+    def with_constant(self, source: str) -> None:
+        """The map with a constant number, one per channel, or a map."""
+        shape = [self.draw(st.sampled_from((1, size))) for size in self.shape(source)[1:]]
+        constant = self.uniform(0.5, 1.5, math.prod(shape)).reshape(shape)
+        operator = self.draw(st.sampled_from((Add(), Mul(), *BINARY)))
+        if isinstance(operator, Div | Pow):
+            source = self.add(Clip(0.25, 2), source)
+        self.add(operator, source, parameters=(constant,))
 
     def channel_factor(self, source: str) -> None:
         """Squeeze and excitation: the map times a factor for each channel made from its mean."""
@@ -350,7 +433,8 @@ def _divisors(number: int) -> list[int]:
 
 # Simple kinds first: hypothesis shrinks towards them. Convolutions and residual branches are what networks are made of,
 # so they appear more than once.
-_KINDS: tuple[Callable[[_Drawing, str], None], ...] = (
+Kind = Callable[[_Drawing, str], None]
+COMMON_KINDS: tuple[Kind, ...] = (
     _Drawing.unary,
     _Drawing.plain_conv,
     _Drawing.plain_conv,
@@ -379,4 +463,15 @@ _KINDS: tuple[Callable[[_Drawing, str], None], ...] = (
     _Drawing.pad,
     _Drawing.reshape,
     _Drawing.gemm,
+)
+KINDS: tuple[Kind, ...] = (
+    *COMMON_KINDS,
+    _Drawing.function,
+    _Drawing.function,
+    _Drawing.function,
+    _Drawing.positive,
+    _Drawing.stairs,
+    _Drawing.rare_binary,
+    _Drawing.broadcast,
+    _Drawing.with_constant,
 )

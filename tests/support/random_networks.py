@@ -34,6 +34,7 @@ KINDS = (
     "join",
     "relu",
     "gate",
+    "mask",
 )
 TALLEST = 64
 
@@ -123,6 +124,8 @@ def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -
         case "gate":
             pooled = builder.node(GlobalAveragePool(), [source])
             return builder.node(Mul(), [source, _conv(builder, pooled, 1, channels=shape[1])])
+        case "mask":
+            return builder.node(Mul(), [source, _conv(builder, source, 3)])
         case _:
             return _conv(builder, source, 3, channels=draw(st.integers(1, 2)))
 

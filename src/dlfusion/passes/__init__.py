@@ -11,6 +11,7 @@ from dlfusion.passes.fold_pad import fold_pad
 from dlfusion.passes.globalize_pools import globalize_pools
 from dlfusion.passes.merge_clips import merge_clips
 from dlfusion.passes.merge_duplicates import merge_duplicates
+from dlfusion.passes.merge_gates import merge_gates
 from dlfusion.passes.remove_dead import remove_dead
 
 PASSES = (
@@ -18,6 +19,7 @@ PASSES = (
     drop_identities,
     globalize_pools,
     merge_duplicates,
+    merge_gates,
     flatten_into_gemm,
     fold_pad,
     fold_affine,

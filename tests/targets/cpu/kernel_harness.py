@@ -184,7 +184,7 @@ def compiler_command(clang: bool = False) -> list[str]:
 def translation_unit(lowered: Sequence[Lowered]) -> str:
     """C++ that instantiates each kernel and exports it as `case_<index>`."""
     lines = [f'#include "{header}"' for header in dict.fromkeys(item.header for item in lowered)]
-    lines.append("using namespace dlfusion;")
+    lines += ["namespace dlfusion {}", "using namespace dlfusion;"]
     for index, item in enumerate(lowered):
         lines += [
             f"static const {item.shape_type} shape_{index} = {item.shape};",

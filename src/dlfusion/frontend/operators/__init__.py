@@ -14,6 +14,7 @@ from dlfusion.frontend.operators import (
     arithmetic,
     concat,
     convolution,
+    elementary,
     layout,
     matrix,
     normalization,
@@ -29,6 +30,7 @@ CONVERTERS: Mapping[str, Converter] = MappingProxyType(
     | arithmetic.CONVERTERS
     | concat.CONVERTERS
     | convolution.CONVERTERS
+    | elementary.CONVERTERS
     | layout.CONVERTERS
     | matrix.CONVERTERS
     | normalization.CONVERTERS
