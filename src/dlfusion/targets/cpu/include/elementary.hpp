@@ -11,6 +11,18 @@ DLFUSION_INLINE Vector absolute(Vector x) {
   return reinterpret_cast<Vector>(reinterpret_cast<IntVector>(x) & 0x7fffffff);
 }
 
+DLFUSION_INLINE Vector square_root(Vector x) {
+  Vector root;
+#if defined(__AVX512F__)
+  asm("vsqrtps %1, %0" : "=v"(root) : "v"(x));
+#elif defined(__AVX__)
+  asm("vsqrtps %1, %0" : "=x"(root) : "x"(x));
+#else
+  for (int lane = 0; lane < LANES; ++lane) root[lane] = __builtin_sqrtf(x[lane]);
+#endif
+  return root;
+}
+
 // e^x, relative error below 2e-7; NaN stays NaN. Below -87.3 and above 87.3 it
 // returns the value at that bound, so that neither it nor its reciprocal is a subnormal number, which cores are slow with.
 // x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 split into two parts so that n * part is exact; polynomial of Cephes' expf.
@@ -28,6 +40,26 @@ DLFUSION_INLINE Vector exponential(Vector x) {
   p = p * (r * r) + r + 1.0f;
   const IntVector exponent = (reinterpret_cast<IntVector>(shifted) - 0x4b400000 + 127) << 23;
   return p * reinterpret_cast<Vector>(exponent);
+}
+
+// The natural logarithm of positive, normal numbers; relative error below 2e-7 (Cephes' logf).
+DLFUSION_INLINE Vector natural_logarithm(Vector x) {
+  // x = 2^exponent * m with m in [sqrt(1/2), sqrt(2)).
+  const IntVector bits = reinterpret_cast<IntVector>(x) - 0x3f3504f3;
+  const IntVector exponent = bits >> 23;
+  const Vector m = reinterpret_cast<Vector>((bits & 0x007fffff) + 0x3f3504f3);
+  const Vector e = __builtin_convertvector(exponent, Vector);
+  const Vector r = m - 1.0f;
+  Vector p = r * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * r + 1.1676998740e-1f;
+  p = p * r - 1.2420140846e-1f;
+  p = p * r + 1.4249322787e-1f;
+  p = p * r - 1.6668057665e-1f;
+  p = p * r + 2.0000714765e-1f;
+  p = p * r - 2.4999993993e-1f;
+  p = p * r + 3.3333331174e-1f;
+  const Vector square = r * r;
+  return ((p * r * square - 0.5f * square) + e * -2.12194440e-4f) + r + e * 0.693359375f;
 }
 
 DLFUSION_INLINE Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential(-x)); }
