@@ -175,9 +175,8 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ("Mul", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
     ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, "does not broadcast"),
     ("Div", ["c", "x"], {}, {"c": weights(1)}, 17, "only division of an activation by a constant"),
-    ("Transpose", ["x"], {"perm": [3, 2, 0, 1]}, {}, 17, "does more than swap two groups of axes"),
-    ("ReduceMean", ["x"], {"axes": [1]}, {}, 17, "only whole maps can be"),
-    ("MatMul", ["x", "x"], {}, {}, 17, "a constant matrix on the right"),
+    ("ReduceL2", ["x"], {"axes": [2]}, {}, 17, "only channels are supported"),
+    ("MatMul", ["x", "x"], {}, {}, 17, "only the product of an activation and a constant matrix"),
 ]
 
 

@@ -24,15 +24,20 @@ from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.group_normalize import GroupNormalize
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
+from dlfusion.ops.layer_normalize import LayerNormalize
 from dlfusion.ops.leaky_relu import LeakyRelu
+from dlfusion.ops.log_softmax import LogSoftmax
+from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.p_relu import PRelu
 from dlfusion.ops.pad import Pad
+from dlfusion.ops.reduce_channels import ReduceChannels, Reduction
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 from dlfusion.ops.sigmoid import Sigmoid
@@ -40,6 +45,7 @@ from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.spatial import Padding, Pair, ceil_mode_excess, extent
 from dlfusion.ops.tanh import Tanh
+from dlfusion.ops.transpose import Transpose
 
 Array = NDArray[np.float32]
 
@@ -276,6 +282,31 @@ class _Drawing:
     def softmax(self, source: str) -> None:
         self.add(Softmax(), source)
 
+    def log_softmax(self, source: str) -> None:
+        self.add(LogSoftmax(), source)
+
+    def normalize(self, source: str) -> None:
+        """A normalization; what it divides by is kept far from zero, where rounding errors would grow."""
+        channels = self.shape(source)[1]
+        kind = self.draw(st.integers(0, 2))
+        if kind == 0:
+            self.add(GroupNormalize(self.draw(st.sampled_from(_divisors(channels)[::-1])), 0.1), source)
+        elif kind == 1:
+            self.add(LayerNormalize(0.1), source)
+        else:
+            self.add(LpNormalize(self.draw(st.sampled_from((1, 2)))), self.add(Clip(0.5, math.inf), source))
+
+    def reduce_channels(self, source: str) -> None:
+        """The mean over channels, or something else that stays of order one."""
+        reductions = (Reduction.MEAN, Reduction.MAXIMUM, Reduction.MINIMUM)
+        self.add(ReduceChannels(self.draw(st.sampled_from(reductions))), source)
+
+    def transpose(self, source: str) -> None:
+        order = self.draw(st.sampled_from(((2, 3, 1), (3, 1, 2), (1, 3, 2), (3, 2, 1), (2, 1, 3))))
+        channels, height, width = (self.shape(source)[axis] for axis in order)
+        if channels <= MAXIMUM_CHANNELS and max(height, width) <= MAXIMUM_MAP_SIZE:
+            self.add(Transpose(order), source)
+
     def pad(self, source: str) -> None:
         top, left, bottom, right = (self.draw(st.integers(0, 2)) for _ in range(4))
         if max(self.shape(source)[2:]) + 4 <= MAXIMUM_MAP_SIZE:
@@ -376,6 +407,10 @@ _KINDS: tuple[Callable[[_Drawing, str], None], ...] = (
     _Drawing.channel_factor,
     _Drawing.lrn,
     _Drawing.softmax,
+    _Drawing.log_softmax,
+    _Drawing.normalize,
+    _Drawing.reduce_channels,
+    _Drawing.transpose,
     _Drawing.pad,
     _Drawing.reshape,
     _Drawing.gemm,

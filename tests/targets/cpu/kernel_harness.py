@@ -273,10 +273,7 @@ def run(
     """
     (layer,) = case.network.layers
     generator = np.random.default_rng(7)
-    arrays = {
-        read.value: _normal(generator, case, case.network.shape(read.value))
-        for read in layer.reads
-    }
+    arrays = {read.value: _normal(generator, case, case.network.shape(read.value)) for read in layer.reads}
     _, channels, height, width = case.network.shape(layer.output)
     first, end = case.rows or (0, height)
     step = case.step_rows or (end - first)

@@ -19,6 +19,7 @@ from dlfusion.frontend.operators import (
     normalization,
     passthrough,
     pooling,
+    reduction,
     resize,
 )
 
@@ -34,6 +35,7 @@ CONVERTERS: Mapping[str, Converter] = MappingProxyType(
     | normalization.CONVERTERS
     | passthrough.CONVERTERS
     | pooling.CONVERTERS
+    | reduction.CONVERTERS
     | resize.CONVERTERS
 )
 """All ONNX operators that can be imported, of the default domain, with the function that converts each."""
