@@ -168,6 +168,14 @@ def test_channels(operator: str, axis: int) -> None:
         check([node(operator, "x", "y", axis=axis, p=1)])
 
 
+@pytest.mark.parametrize("operator", ["LpNormalization", "LogSoftmax", "Softmax"])
+def test_axes_between(operator: str) -> None:
+    check([node(operator, "x", "y", axis=2)])
+    check([node(operator, "x", "y", axis=2)], shape=(2, 3, 4, 2, 5))
+    with pytest.raises(UnsupportedError, match=r"it works along axis 0 of \(2, 6, 7, 5\), the batch"):
+        load(make_model([node(operator, "x", "y", axis=0)], {"x": SHAPE}))
+
+
 def test_reductions_with_channels_last() -> None:
     for operator in ("ReduceMean", "ReduceMax"):
         for keepdims in (0, 1):

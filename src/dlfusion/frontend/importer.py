@@ -11,6 +11,7 @@ import onnx
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend.channels_last import convert_in_graph_order
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.decomposed import compose_normalizations
 from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
@@ -52,7 +53,7 @@ def _graph(model: Model) -> Graph:
     for value in model.inputs:
         shape = value.shape or ()
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
-    _convert(model.nodes, context)
+    _convert(compose_normalizations(model).nodes, context)
     fed = {port.value for port in inputs}
     outputs = tuple(_output(value, context, fed) for value in model.outputs)
     return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)

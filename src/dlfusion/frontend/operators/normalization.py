@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlfusion.frontend.attributes import from_front, integer, number
+from dlfusion.frontend.attributes import from_front, integer, integers, number
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
@@ -17,6 +17,7 @@ from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.softmax import Softmax
+from dlfusion.ops.transpose import Transpose
 
 
 def batch_normalization(node: Node, context: Context) -> Activation:
@@ -101,6 +102,23 @@ def layer_normalization(node: Node, context: Context) -> Activation:
     return _scaled_by_element(context, Activation(value, activation.shape), scale, shift)
 
 
+def mean_variance_normalization(node: Node, context: Context) -> Activation:
+    """MeanVarianceNormalization over channels, the last axis, the map, or both; also where it is spelled out."""
+    seen = context.seen(node)
+    rank = len(seen.shape)
+    axes = {from_front(axis, rank) for axis in integers(node, "axes") or (0, 2, 3)}
+    axes = {axis for axis in axes if seen.shape[axis] > 1}
+    epsilon = number(node, "epsilon", 1e-9)
+    if len(axes) == 1 and 0 not in axes:
+        return _over_axis(context, seen, min(axes), LayerNormalize(epsilon))
+    activation = context.plain(seen)
+    wide = {axis for axis in range(1, rank) if activation.shape[axis] > 1}
+    if axes not in (wide, wide - {1}):
+        raise UnsupportedNodeError(f"it normalizes axes {sorted(axes)} of {seen.shape}; one, the map, or both can be")
+    groups = activation.shape[1] if axes == wide - {1} else 1
+    return Activation(context.emit(GroupNormalize(groups, epsilon), [context.canonical(activation)]), activation.shape)
+
+
 def _over_axes(node: Node, context: Context, operator: Operator) -> Activation:
     """An operator over one axis, before opset 13 over all axes from that on."""
     seen = context.seen(node)
@@ -114,15 +132,21 @@ def _over_axes(node: Node, context: Context, operator: Operator) -> Activation:
 
 
 def _over_axis(context: Context, seen: Activation, axis: int, operator: Operator) -> Activation:
-    """An operator over channels, applied to any axis: what lies before it joins the batch, unless it is the last."""
-    before, over, after = (
-        math.prod(seen.shape[part]) for part in (slice(axis), slice(axis, axis + 1), slice(axis + 1, None))
-    )
-    if axis == len(seen.shape) - 1 and (seen.channels_last or before != seen.shape[0]):
+    """An operator over channels, applied to any axis behind the batch, which is moved in their place if need be."""
+    if axis == 0:
+        raise UnsupportedNodeError(f"it works along axis 0 of {seen.shape}, the batch")
+    batch, before = seen.shape[0], math.prod(seen.shape[1:axis])
+    over, after = seen.shape[axis], math.prod(seen.shape[axis + 1 :])
+    if axis == len(seen.shape) - 1 and (seen.channels_last or before > 1):
         last = context.last(seen)
         return replace(last, value=context.emit(operator, [last.value]))
     activation = context.plain(seen)
-    return Activation(context.emit(operator, [context.merged(activation, before, over, after)]), activation.shape)
+    if before == 1:
+        return Activation(context.emit(operator, [context.merged(activation, batch, over, after)]), activation.shape)
+    value = context.reshaped(activation, (batch, before, over, after))
+    value = context.emit(Transpose((2, 1, 3)), [value], role="turned")
+    value = context.emit(Transpose((2, 1, 3)), [context.emit(operator, [value])], role="back")
+    return Activation(value, activation.shape)
 
 
 def _over_groups(
@@ -161,6 +185,7 @@ CONVERTERS = {
     "LayerNormalization": layer_normalization,
     "LogSoftmax": log_softmax,
     "LpNormalization": lp_normalization,
+    "MeanVarianceNormalization": mean_variance_normalization,
     "LRN": local_response_normalization,
     "Softmax": softmax,
 }
