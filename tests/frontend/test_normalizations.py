@@ -202,6 +202,32 @@ def test_squeeze_and_excite_with_channels_last() -> None:
     assert len(check(nodes, constants).nodes) == 6
 
 
+def test_gates_of_one_place_with_channels_last() -> None:
+    """Factors that were made a list, N x C, and got their axes back; a product of one token and its bias."""
+    nodes = [
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+        node("ReduceMean", "t", "p", axes=[1, 2], keepdims=0),
+        node("Unsqueeze", "p axes", "s"),
+        node("Mul", "t s", "m"),
+        node("Transpose", "m", "y", perm=[0, 3, 1, 2]),
+    ]
+    assert labels(check(nodes, {"axes": integers(1, 2)})) == ["GlobalAveragePool", "Mul"]
+    nodes = [node("MatMul", "x w", "m"), node("Add", "m v", "y")]
+    assert labels(check(nodes, {"w": weights(3, 6), "v": weights(6)}, shape=(2, 1, 3))) == ["Gemm"]
+
+
+def test_flattened_channels_last() -> None:
+    """As TensorFlow flattens: the order of weights changes, not that of data."""
+    nodes = [
+        node("Relu", "x", "r"),
+        node("Transpose", "r", "t", perm=[0, 2, 3, 1]),
+        node("Reshape", "t flat", "f"),
+        node("Gemm", "f w", "y"),
+    ]
+    graph = check(nodes, {"flat": integers(-1, 210), "w": weights(210, 4)})
+    assert labels(graph) == ["Relu", "Gemm"]
+
+
 @pytest.mark.parametrize("perm", [(0, 1, 3, 2), (0, 3, 2, 1), (0, 3, 1, 2), (0, 2, 1, 3), (0, 2, 3, 1)])
 def test_orders_of_axes(perm: tuple[int, ...]) -> None:
     graph = check([node("Relu", "x", "r"), node("Transpose", "r", "y", perm=perm)])

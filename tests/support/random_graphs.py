@@ -285,16 +285,16 @@ class _Drawing:
     def log_softmax(self, source: str) -> None:
         self.add(LogSoftmax(), source)
 
-    def normalize(self, source: str) -> None:
-        """A normalization; what it divides by is kept far from zero, where rounding errors would grow."""
-        channels = self.shape(source)[1]
-        kind = self.draw(st.integers(0, 2))
-        if kind == 0:
-            self.add(GroupNormalize(self.draw(st.sampled_from(_divisors(channels)[::-1])), 0.1), source)
-        elif kind == 1:
-            self.add(LayerNormalize(0.1), source)
-        else:
-            self.add(LpNormalize(self.draw(st.sampled_from((1, 2)))), self.add(Clip(0.5, math.inf), source))
+    # What normalizations divide by is kept far from zero, where rounding errors would grow.
+    def group_normalize(self, source: str) -> None:
+        groups = self.draw(st.sampled_from(_divisors(self.shape(source)[1])[::-1]))
+        self.add(GroupNormalize(groups, epsilon=0.1), source)
+
+    def layer_normalize(self, source: str) -> None:
+        self.add(LayerNormalize(epsilon=0.1), source)
+
+    def lp_normalize(self, source: str) -> None:
+        self.add(LpNormalize(self.draw(st.sampled_from((2, 1)))), self.add(Clip(0.5, math.inf), source))
 
     def reduce_channels(self, source: str) -> None:
         """The mean over channels, or something else that stays of order one."""
@@ -408,7 +408,9 @@ _KINDS: tuple[Callable[[_Drawing, str], None], ...] = (
     _Drawing.lrn,
     _Drawing.softmax,
     _Drawing.log_softmax,
-    _Drawing.normalize,
+    _Drawing.group_normalize,
+    _Drawing.layer_normalize,
+    _Drawing.lp_normalize,
     _Drawing.reduce_channels,
     _Drawing.transpose,
     _Drawing.pad,

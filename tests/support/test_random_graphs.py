@@ -44,4 +44,5 @@ def test_graphs_are_varied() -> None:
     common = ["Conv", "Add", "Concat", "several outputs", "several inputs", "branches", "output that is read", "batch"]
     assert all(seen[name] >= 10 for name in [*common, "odd channels"]), seen
     rare = ["ConvTranspose", "MaxPool", "AveragePool", "Resize", "DepthToSpace", "SpaceToDepth", "Gemm", "Mul", "PRelu"]
+    rare += ["GroupNormalize", "LayerNormalize", "LpNormalize", "LogSoftmax", "ReduceChannels", "Transpose"]
     assert all(seen[name] for name in [*rare, "Affine", "ChannelShuffle", "Softmax", "Lrn", "Pad", "Reshape"]), seen

@@ -27,10 +27,11 @@ def convert_in_graph_order(
 
     The converter sees activations and constants with the axes of the graph. None if it has to see ONNX's.
     """
-    activations = [
-        context.lookup(value) for value in node.inputs if value is not None and not value.constant and value.name
-    ]
-    if node.op_type not in ELEMENTWISE or not activations or not all(one.channels_last for one in activations):
+    if node.op_type not in ELEMENTWISE:
+        return None
+    given = [context.lookup(value) for value in node.inputs if value is not None and value.constant is None]
+    activations = [_with_channels_last(activation, context) for activation in given]
+    if not any(one.channels_last for one in given) or not all(one.channels_last for one in activations):
         return None
     try:
         shape = tuple(int(size) for size in np.broadcast_shapes(*(one.shape for one in activations)))
@@ -44,6 +45,13 @@ def convert_in_graph_order(
         replace(node, inputs=tuple(None if value is None else next(turned) for value in node.inputs)), context
     )
     return Activation(result.value, shape, channels_last=True)
+
+
+def _with_channels_last(activation: Activation, context: Context) -> Activation:
+    """The activation, with channels last if it has but one place and so has them anywhere."""
+    batch, *places, channels = activation.shape if len(activation.shape) > 2 else (0, 0, 0)
+    is_free = prod(places) == 1 and context.shapes[activation.value][:2] == (batch, channels)
+    return replace(activation, channels_last=activation.channels_last or is_free)
 
 
 def _in_graph_order(value: Value, shape: tuple[int, ...], context: Context) -> Value | None:

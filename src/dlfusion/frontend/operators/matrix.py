@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,11 +46,12 @@ def matmul(node: Node, context: Context) -> Activation:
         raise UnsupportedNodeError(f"its constant is {weights.shape}; only a matrix is supported")
     if side == 0:
         return _left_product(context, weights, context.plain(activation))
-    bias = np.zeros(weights.shape[1], np.float32)
-    batch = math.prod(activation.shape[:-1])
-    if not activation.channels_last and (len(activation.shape) < 3 or batch == context.shapes[activation.value][0]):
-        return _fully_connected(context, activation, weights.T, bias)
     _require_inputs(activation.shape, -1, weights.shape[0])
+    batch, places = math.prod(activation.shape[:-1]), math.prod(activation.shape[1:-1])
+    if places == 1 or (not activation.channels_last and batch == context.shapes[activation.value][0]):
+        bias = np.zeros(weights.shape[1], np.float32)
+        result = _fully_connected(context, context.plain(activation), weights.T, bias)
+        return replace(result, channels_last=places == 1 and len(result.shape) > 2)
     last = context.last(activation)
     return Activation(_pointwise(context, last.value, weights.T), (*activation.shape[:-1], weights.shape[1]), True)
 
@@ -66,7 +68,7 @@ def _left_product(context: Context, weights: Array, activation: Activation) -> A
 
 
 def _require_inputs(shape: Sequence[int], axis: int, inputs: int) -> None:
-    if shape[axis] != inputs:
+    if not shape or shape[axis] != inputs:
         raise InvalidNodeError(f"an input of shape {tuple(shape)} does not fit weights for {inputs} inputs")
 
 
@@ -91,8 +93,7 @@ def _row(bias: Array, outputs: int) -> Array:
 def _fully_connected(context: Context, activation: Activation, weights: Array, bias: Array) -> Activation:
     """Applies weights (outputs x inputs) to the last axis of the activation."""
     outputs, inputs = weights.shape
-    if not activation.shape or activation.shape[-1] != inputs:
-        raise InvalidNodeError(f"an input of shape {activation.shape} does not fit weights for {inputs} inputs")
+    _require_inputs(activation.shape, -1, inputs)
     batch = math.prod(activation.shape[:-1])
     value, shape = activation.value, context.shapes[activation.value]
     if shape[0] != batch:

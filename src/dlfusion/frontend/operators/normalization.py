@@ -137,7 +137,7 @@ def _over_axis(context: Context, seen: Activation, axis: int, operator: Operator
         raise UnsupportedNodeError(f"it works along axis 0 of {seen.shape}, the batch")
     batch, before = seen.shape[0], math.prod(seen.shape[1:axis])
     over, after = seen.shape[axis], math.prod(seen.shape[axis + 1 :])
-    if axis == len(seen.shape) - 1 and (seen.channels_last or before > 1):
+    if axis == len(seen.shape) - 1 > 1:
         last = context.last(seen)
         return replace(last, value=context.emit(operator, [last.value]))
     activation = context.plain(seen)
