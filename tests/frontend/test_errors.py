@@ -176,9 +176,8 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, r"broadcast to \(2, 4, 6, 6\), but none has all 2 x 4"),
     ("Celu", ["x"], {"alpha": -1.0}, {}, 17, r"alpha is -1\.0; only positive ones"),
     ("Gelu", ["x"], {"approximate": "sigmoid"}, {}, 20, "approximate is sigmoid; none and tanh"),
-    ("Transpose", ["x"], {"perm": [3, 2, 0, 1]}, {}, 17, "does more than swap two groups of axes"),
-    ("ReduceMean", ["x"], {"axes": [1]}, {}, 17, "only whole maps can be"),
-    ("MatMul", ["x", "x"], {}, {}, 17, "a constant matrix on the right"),
+    ("ReduceL2", ["x"], {"axes": [2]}, {}, 17, "only channels are supported"),
+    ("MatMul", ["x", "x"], {}, {}, 17, "only the product of an activation and a constant matrix"),
 ]
 
 

@@ -19,9 +19,12 @@ from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
 from dlfusion.ops.max_pool import MaxPool
+from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.reshape import Reshape
+from dlfusion.ops.resize import Resize
+from dlfusion.ops.transpose import Transpose
 from dlfusion.passes import PASSES, clean
 from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import weights
@@ -245,3 +248,37 @@ def test_pool_of_a_single_element_keeps_streaming() -> None:
     builder = GraphBuilder("test")
     value = builder.node(MaxPool((1, 1)), [builder.input("x", (2, 3, 1, 1))])
     assert operators(cleaned(builder, value)) == [MaxPool((1, 1))]
+
+
+def test_products_read_factors_instead_of_their_copies() -> None:
+    for swapped in (False, True):
+        builder = GraphBuilder("expanded")
+        x = builder.input("x", (2, 6, 7, 5))
+        factor = builder.node(GlobalAveragePool(), [x])
+        operands = [x, builder.node(Resize(7, 5), [factor])]
+        builder.output(builder.node(Mul(), operands[::-1] if swapped else operands))
+        graph = builder.build()
+        cleaned = clean(graph)
+        assert [node.operator.label for node in cleaned.nodes] == ["GlobalAveragePool", "Mul"]
+        assert cleaned.nodes[1].inputs == (x, factor)
+        assert_same_results(graph, cleaned)
+
+
+def test_resized_maps_of_more_than_one_element_are_no_factors() -> None:
+    builder = GraphBuilder("resized")
+    x = builder.input("x", (1, 6, 8, 8))
+    small = builder.node(MaxPool((4, 4), (4, 4)), [x])
+    builder.output(builder.node(Mul(), [x, builder.node(Resize(8, 8), [small])]))
+    graph = builder.build()
+    assert len(clean(graph).nodes) == len(graph.nodes)
+
+
+def test_weights_follow_a_transpose() -> None:
+    builder = GraphBuilder("transposed")
+    x = builder.input("x", (2, 6, 7, 5))
+    turned = builder.node(Transpose((2, 3, 1)), [x])
+    builder.output(builder.node(Gemm(), [turned], [weights(4, 7, 5, 6), weights(4)]))
+    graph = builder.build()
+    cleaned = clean(graph)
+    assert [node.operator.label for node in cleaned.nodes] == ["Gemm"]
+    assert_same_results(graph, cleaned)

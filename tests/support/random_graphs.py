@@ -33,10 +33,14 @@ from dlfusion.ops.gelu import Gelu
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.group_normalize import GroupNormalize
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
+from dlfusion.ops.layer_normalize import LayerNormalize
 from dlfusion.ops.leaky_relu import LeakyRelu
 from dlfusion.ops.log import Log
+from dlfusion.ops.log_softmax import LogSoftmax
+from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.max import Max
 from dlfusion.ops.max_pool import MaxPool
@@ -48,6 +52,7 @@ from dlfusion.ops.p_relu import PRelu
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.pow import Pow
 from dlfusion.ops.reciprocal import Reciprocal
+from dlfusion.ops.reduce_channels import ReduceChannels, Reduction
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 from dlfusion.ops.selu import Selu
@@ -62,6 +67,7 @@ from dlfusion.ops.sub import Sub
 from dlfusion.ops.swish import Swish
 from dlfusion.ops.tanh import Tanh
 from dlfusion.ops.thresholded_relu import ThresholdedRelu
+from dlfusion.ops.transpose import Transpose
 
 Array = NDArray[np.float32]
 
@@ -325,6 +331,31 @@ class _Drawing:
     def softmax(self, source: str) -> None:
         self.add(Softmax(), source)
 
+    def log_softmax(self, source: str) -> None:
+        self.add(LogSoftmax(), source)
+
+    # What normalizations divide by is kept far from zero, where rounding errors would grow.
+    def group_normalize(self, source: str) -> None:
+        groups = self.draw(st.sampled_from(_divisors(self.shape(source)[1])[::-1]))
+        self.add(GroupNormalize(groups, epsilon=0.1), source)
+
+    def layer_normalize(self, source: str) -> None:
+        self.add(LayerNormalize(epsilon=0.1), source)
+
+    def lp_normalize(self, source: str) -> None:
+        self.add(LpNormalize(self.draw(st.sampled_from((2, 1)))), self.add(Clip(0.5, math.inf), source))
+
+    def reduce_channels(self, source: str) -> None:
+        """The mean over channels, or something else that stays of order one."""
+        reductions = (Reduction.MEAN, Reduction.MAXIMUM, Reduction.MINIMUM)
+        self.add(ReduceChannels(self.draw(st.sampled_from(reductions))), source)
+
+    def transpose(self, source: str) -> None:
+        order = self.draw(st.sampled_from(((2, 3, 1), (3, 1, 2), (1, 3, 2), (3, 2, 1), (2, 1, 3))))
+        channels, height, width = (self.shape(source)[axis] for axis in order)
+        if channels <= MAXIMUM_CHANNELS and max(height, width) <= MAXIMUM_MAP_SIZE:
+            self.add(Transpose(order), source)
+
     def pad(self, source: str) -> None:
         top, left, bottom, right = (self.draw(st.integers(0, 2)) for _ in range(4))
         if max(self.shape(source)[2:]) + 4 <= MAXIMUM_MAP_SIZE:
@@ -460,6 +491,12 @@ COMMON_KINDS: tuple[Kind, ...] = (
     _Drawing.channel_factor,
     _Drawing.lrn,
     _Drawing.softmax,
+    _Drawing.log_softmax,
+    _Drawing.group_normalize,
+    _Drawing.layer_normalize,
+    _Drawing.lp_normalize,
+    _Drawing.reduce_channels,
+    _Drawing.transpose,
     _Drawing.pad,
     _Drawing.reshape,
     _Drawing.gemm,

@@ -16,6 +16,7 @@ from dlfusion.graph import graph
 from dlfusion.graph.graph import Array
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.reshape import Reshape
+from dlfusion.ops.transpose import Transpose
 
 Parameters = Sequence[tuple[str, Array]]
 """Role, such as `weights`, and array of each constant of a node."""
@@ -31,10 +32,22 @@ class InvalidNodeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A value of the graph under an ONNX shape: the same elements in the same order."""
+    """A value of the graph under an ONNX shape: the same elements in the same order, unless `channels_last`.
+
+    With `channels_last` the ONNX axes are N, those of the map, and C, while the value's are N, C and those of the map:
+    a Transpose that has not been carried out, because what reads it may not need it.
+    """
 
     value: str
     shape: tuple[int, ...]
+    channels_last: bool = False
+
+    @property
+    def channels_first(self) -> "Activation":
+        """The same value with the axes in the order of the graph."""
+        if not self.channels_last:
+            return self
+        return Activation(self.value, (self.shape[0], self.shape[-1], *self.shape[1:-1]))
 
 
 def four_axes(shape: Sequence[int]) -> Shape:
@@ -86,6 +99,10 @@ class Context:
             UnsupportedNodeError: it is constant.
             InvalidNodeError: the node has no such input.
         """
+        return self.plain(self.seen(node, index))
+
+    def seen(self, node: Node, index: int = 0) -> Activation:
+        """As `activation`, but perhaps with channels last."""
         value = self._input(node, index)
         if value is None:
             raise InvalidNodeError(f"input {index} is missing")
@@ -183,6 +200,29 @@ class Context:
         if (shape[0], shape[1], shape[2] * shape[3]) == (batch, channels, rest):
             return activation.value
         return self.reshaped(activation, (batch, channels, rest, 1))
+
+    def plain(self, activation: Activation) -> Activation:
+        """The activation with its elements in the order of its ONNX shape: a transposed copy if need be."""
+        if not activation.channels_last:
+            return activation
+        value = activation.value
+        if activation.shape[-1] != 1 and math.prod(activation.shape[1:-1]) != 1:
+            value = self.emit(Transpose((2, 3, 1)), [value], role="channels_last")
+        return Activation(value, activation.shape)
+
+    def last(self, activation: Activation) -> Activation:
+        """The activation, of rank 3 or more, with channels last: a transposed copy if it is none yet."""
+        if activation.channels_last:
+            return activation
+        batch, *places, channels = activation.shape
+        if channels == 1 or math.prod(places) == 1:
+            value = self.merged(activation, batch, channels, math.prod(places))
+        elif len(places) == 1:
+            value = self.emit(Transpose((2, 1, 3)), [self.canonical(activation)], role="channels_first")
+        else:
+            joined = self.reshaped(activation, (batch, math.prod(places[:-1]), places[-1], channels))
+            value = self.emit(Transpose((3, 1, 2)), [joined], role="channels_first")
+        return Activation(value, activation.shape, channels_last=True)
 
     def of_rank(self, value: str, rank: int) -> Activation:
         """The value under an ONNX shape of `rank` axes, which are its first ones; the others have size 1."""

@@ -9,7 +9,9 @@ from types import MappingProxyType
 import onnx
 
 from dlfusion.errors import ModelError, UnsupportedError
+from dlfusion.frontend.channels_last import convert_in_graph_order
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.decomposed import compose_normalizations
 from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
@@ -51,7 +53,7 @@ def _graph(model: Model) -> Graph:
     for value in model.inputs:
         shape = value.shape or ()
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
-    _convert(model.nodes, context)
+    _convert(compose_normalizations(model).nodes, context)
     fed = {port.value for port in inputs}
     outputs = tuple(_output(value, context, fed) for value in model.outputs)
     return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)
@@ -92,7 +94,7 @@ def _converted(node: Node, context: Context) -> Activation | None:
         raise UnsupportedNodeError(f"its additional output {node.outputs[1].name} is used")
     if not all(context.known(value) for value in node.inputs if value is not None):
         return None
-    return converter(node, context)
+    return convert_in_graph_order(converter, node, context) or converter(node, context)
 
 
 def _stand_in(node: Node, context: Context) -> Activation | None:
@@ -112,10 +114,10 @@ def _output(value: Value, context: Context, fed: Iterable[str]) -> Port:
         raise UnsupportedError(f"output {name} is constant: it does not depend on the model's inputs")
     if not context.known(value):
         raise ModelError(f"output {name} is computed by no node of the model")
-    activation = context.lookup(value)
+    context.begin(f"copy to {name}", name)
+    activation = context.plain(context.lookup(value))
     if activation.value in fed:
         # A model that hands an input through: the copy is a node like any other.
-        context.begin(f"copy to {name}", name)
         copy = context.emit(Reshape(context.shapes[activation.value]), [activation.value], role="copy")
         activation = Activation(copy, activation.shape)
     return Port(name, activation.value, activation.shape)

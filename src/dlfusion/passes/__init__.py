@@ -4,6 +4,7 @@ A rewrite never changes the model's results beyond rounding, nor its inputs, nor
 """
 
 from dlfusion.graph.graph import Graph
+from dlfusion.passes.drop_expansions import drop_expansions
 from dlfusion.passes.drop_identities import drop_identities
 from dlfusion.passes.flatten_into_gemm import flatten_into_gemm
 from dlfusion.passes.fold_affine import fold_affine
@@ -17,6 +18,7 @@ from dlfusion.passes.remove_dead import remove_dead
 PASSES = (
     remove_dead,
     drop_identities,
+    drop_expansions,
     globalize_pools,
     merge_duplicates,
     merge_gates,

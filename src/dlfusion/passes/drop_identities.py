@@ -12,6 +12,7 @@ from dlfusion.ops.depth_to_space import DepthToSpace
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.ops.transpose import Transpose
 from dlfusion.passes.rebuilding import rebuild
 
 
@@ -51,6 +52,8 @@ def _is_identity(graph: Graph, node: Node, source: str) -> bool:
             return bool((scale == 1).all() and (shift == 0).all())
         case Pad(top, left, bottom, right):
             return (top, left, bottom, right) == (0, 0, 0, 0)
+        case Transpose(order):
+            return order == (1, 2, 3)
         case ChannelShuffle(groups):
             return groups in (1, graph.shapes[source][1])
         case DepthToSpace(block) | SpaceToDepth(block):

@@ -20,6 +20,7 @@ from dlfusion.frontend.operators import (
     normalization,
     passthrough,
     pooling,
+    reduction,
     resize,
 )
 
@@ -36,6 +37,7 @@ CONVERTERS: Mapping[str, Converter] = MappingProxyType(
     | normalization.CONVERTERS
     | passthrough.CONVERTERS
     | pooling.CONVERTERS
+    | reduction.CONVERTERS
     | resize.CONVERTERS
 )
 """All ONNX operators that can be imported, of the default domain, with the function that converts each."""

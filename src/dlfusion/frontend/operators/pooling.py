@@ -1,6 +1,6 @@
 """Pooling, over windows and over whole maps."""
 
-from dlfusion.frontend.attributes import Sliding, from_front, integer, integers, sliding
+from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.ops.average_pool import AveragePool
@@ -34,22 +34,12 @@ def average_pool(node: Node, context: Context) -> Activation:
 
 def global_average_pool(node: Node, context: Context) -> Activation:
     """GlobalAveragePool."""
-    return _global(context, context.activation(node), GlobalAveragePool(), True)
+    return _global(context, context.activation(node), GlobalAveragePool())
 
 
 def global_max_pool(node: Node, context: Context) -> Activation:
     """GlobalMaxPool."""
-    return _global(context, context.activation(node), GlobalMaxPool(), True)
-
-
-def reduce_mean(node: Node, context: Context) -> Activation:
-    """ReduceMean over the whole map."""
-    return _global(context, _reduced(node, context), GlobalAveragePool(), bool(integer(node, "keepdims", 1)))
-
-
-def reduce_max(node: Node, context: Context) -> Activation:
-    """ReduceMax over the whole map."""
-    return _global(context, _reduced(node, context), GlobalMaxPool(), bool(integer(node, "keepdims", 1)))
+    return _global(context, context.activation(node), GlobalMaxPool())
 
 
 def _window(node: Node, activation: Activation) -> Sliding:
@@ -75,24 +65,11 @@ def _pooled(context: Context, activation: Activation, operator: Operator) -> Act
     return context.of_rank(value, len(activation.shape))
 
 
-def _reduced(node: Node, context: Context) -> Activation:
-    """The node's input, if exactly its map is reduced."""
-    activation = context.activation(node)
-    rank = len(activation.shape)
-    axes = integers(node, "axes")
-    if axes is None:
-        array = context.optional(node, 1)
-        axes = None if array is None else tuple(int(axis) for axis in array.reshape(-1))
-    if rank < 3 or axes is None or {from_front(axis, rank) for axis in axes} != set(range(2, rank)):
-        raise UnsupportedNodeError(f"it reduces axes {axes} of {activation.shape}; only whole maps can be")
-    return activation
-
-
-def _global(context: Context, activation: Activation, operator: Operator, keep: bool) -> Activation:
+def _global(context: Context, activation: Activation, operator: Operator) -> Activation:
     if len(activation.shape) < 3:
         raise InvalidNodeError(f"its input of shape {activation.shape} has no map")
     value = context.emit(operator, [context.canonical(activation)])
-    return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2 if keep else 0)))
+    return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2)))
 
 
 CONVERTERS = {
@@ -100,6 +77,4 @@ CONVERTERS = {
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
     "GlobalMaxPool": global_max_pool,
-    "ReduceMean": reduce_mean,
-    "ReduceMax": reduce_max,
 }

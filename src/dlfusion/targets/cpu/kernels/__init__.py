@@ -12,14 +12,20 @@ from dlfusion.ops.depth_to_space import DepthToSpace
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.group_normalize import GroupNormalize
+from dlfusion.ops.layer_normalize import LayerNormalize
+from dlfusion.ops.log_softmax import LogSoftmax
+from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
+from dlfusion.ops.reduce_channels import ReduceChannels
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Resize
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.ops.transpose import Transpose
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import (
@@ -32,7 +38,9 @@ from dlfusion.targets.cpu.kernels import (
     conv_transpose,
     depthwise,
     gemm,
+    group_normalize,
     lrn,
+    over_channels,
     pad,
     pointwise,
     pool,
@@ -40,6 +48,7 @@ from dlfusion.targets.cpu.kernels import (
     reshape,
     resize,
     softmax,
+    transpose,
     winograd,
 )
 
@@ -71,12 +80,18 @@ KERNELS: dict[type[Operator], tuple[Candidates, ...]] = {
     Gemm: (gemm.candidates,),
     GlobalAveragePool: (pool.candidates,),
     GlobalMaxPool: (pool.candidates,),
+    GroupNormalize: (group_normalize.candidates,),
+    LayerNormalize: (over_channels.candidates,),
+    LogSoftmax: (over_channels.candidates,),
+    LpNormalize: (over_channels.candidates,),
     Lrn: (lrn.candidates,),
     MaxPool: (pool.candidates,),
     Pad: (pad.candidates,),
+    ReduceChannels: (over_channels.candidates,),
     Reshape: (reshape.candidates,),
     Resize: (resize.candidates,),
     Softmax: (softmax.candidates,),
     SpaceToDepth: (rearrange.candidates,),
+    Transpose: (transpose.candidates,),
 }
 """Which kernels run an anchor operator, apart from pointwise ones, which all have the same kernel."""
