@@ -6,24 +6,29 @@ from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.depth_to_space import DepthToSpace
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Resize
+from dlfusion.ops.slice import Slice
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import (
     concat,
+    concat_map,
     conv_1x1,
     conv_blocked,
     conv_few_outputs,
@@ -39,6 +44,7 @@ from dlfusion.targets.cpu.kernels import (
     rearrange,
     reshape,
     resize,
+    slicing,
     softmax,
     winograd,
 )
@@ -57,6 +63,7 @@ KERNELS: dict[type[Operator], tuple[Candidates, ...]] = {
     AveragePool: (pool.candidates,),
     ChannelShuffle: (rearrange.candidates,),
     Concat: (concat.candidates,),
+    ConcatMap: (concat_map.candidates,),
     Conv: (
         depthwise.candidates,
         conv_first.candidates,
@@ -70,12 +77,15 @@ KERNELS: dict[type[Operator], tuple[Candidates, ...]] = {
     DepthToSpace: (rearrange.candidates,),
     Gemm: (gemm.candidates,),
     GlobalAveragePool: (pool.candidates,),
+    GlobalLpPool: (pool.candidates,),
     GlobalMaxPool: (pool.candidates,),
+    LpPool: (pool.candidates,),
     Lrn: (lrn.candidates,),
     MaxPool: (pool.candidates,),
     Pad: (pad.candidates,),
     Reshape: (reshape.candidates,),
     Resize: (resize.candidates,),
+    Slice: (slicing.candidates,),
     Softmax: (softmax.candidates,),
     SpaceToDepth: (rearrange.candidates,),
 }
