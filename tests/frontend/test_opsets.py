@@ -442,8 +442,10 @@ def test_hard_swish() -> None:
     assert_matches_onnx_runtime(make_model([node("HardSwish")], {"x": (1, 3, 4, 5)}, opset=14))
 
 
-@pytest.mark.parametrize("mode", [*Coordinates, "half_pixel_symmetric"])
-@pytest.mark.parametrize("attributes", [{"mode": "linear"}, *({"nearest_mode": rounding} for rounding in Rounding)])
+@pytest.mark.parametrize("mode", [mode for mode in Coordinates if mode is not Coordinates.CROP])
+@pytest.mark.parametrize(
+    "attributes", [{"mode": "linear"}, {"mode": "cubic"}, *({"nearest_mode": rounding} for rounding in Rounding)]
+)
 def test_resize_coordinates(mode: str, attributes: dict[str, str]) -> None:
     for sizes in ((1, 2, 13, 4), (1, 2, 3, 10)):
         resize = node("Resize", "", "", "sizes", coordinate_transformation_mode=mode, **attributes)

@@ -13,17 +13,21 @@ from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.clip import Clip
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Resize
+from dlfusion.ops.slice import Slice, Triple
 from dlfusion.ops.transpose import Transpose
 from dlfusion.passes import PASSES, clean
 from dlfusion.runtime.reference import evaluate
@@ -125,7 +129,7 @@ def test_pad_joins_the_convolution() -> None:
     assert operators(cleaned(builder, value)) == [Conv((3, 3), pads=(2, 3, 4, 1))]
 
 
-@pytest.mark.parametrize("pad", [Pad(1, 1, 1, 1, 0.5), Pad(-1, 0, 1, 1)])
+@pytest.mark.parametrize("pad", [Pad(1, 1, 1, 1, 0.5), Pad(-1, 0, 1, 1), Pad(1, 1, 1, 1, mode=PadMode.REFLECT)])
 def test_other_pads_stay(pad: Pad) -> None:
     builder = GraphBuilder("test")
     value = builder.node(pad, [builder.input("x", (1, 4, 5, 5))])
@@ -176,6 +180,13 @@ def test_copy_of_an_input_stays() -> None:
     assert len(cleaned(builder, value).nodes) == 1
 
 
+@pytest.mark.parametrize(("sizes", "steps", "kept"), [((3, 4, 5), (1, 1, 1), 1), ((3, 4, 3), (1, 1, 2), 2)])
+def test_slices_of_everything_vanish(sizes: Triple, steps: Triple, kept: int) -> None:
+    builder = GraphBuilder("test")
+    value = builder.node(Slice((0, 0, 0), sizes, steps), [builder.input("x", (2, 3, 4, 5))])
+    assert len(cleaned(builder, builder.node(ConcatMap(2), [builder.node(Clip(), [value])])).nodes) == kept
+
+
 @pytest.mark.parametrize("second", [Clip(0, 6), Clip(2, 3), Clip(-5, -2), Clip(-math.inf, 0.5)])
 def test_clips_join(second: Clip) -> None:
     builder = GraphBuilder("test")
@@ -210,6 +221,7 @@ WHOLE_MAP: list[tuple[Operator, Operator]] = [
     (AveragePool((6, 8), (4, 4), excess=(1, 1)), GlobalAveragePool()),
     (MaxPool((5, 7)), GlobalMaxPool()),
     (MaxPool((7, 9), (3, 3), (2, 1, 0, 1)), GlobalMaxPool()),
+    (LpPool((7, 9), (3, 3), (2, 1, 0, 1), p=1), GlobalLpPool(1)),
 ]
 
 
@@ -233,6 +245,8 @@ PARTIAL: list[Operator] = [
     MaxPool((6, 7), (1, 1), (1, 0, 1, 0)),
     # Spans the whole map, but skips elements.
     MaxPool((3, 4), dilations=(2, 2)),
+    AveragePool((3, 4), dilations=(2, 2)),
+    LpPool((3, 4), dilations=(2, 2)),
     MaxPool((5, 6), (5, 6)),
 ]
 

@@ -21,6 +21,7 @@ from dlfusion.ops.celu import Celu
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
@@ -32,6 +33,7 @@ from dlfusion.ops.floor import Floor
 from dlfusion.ops.gelu import Gelu
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
 from dlfusion.ops.group_normalize import GroupNormalize
 from dlfusion.ops.hard_sigmoid import HardSigmoid
@@ -41,6 +43,7 @@ from dlfusion.ops.leaky_relu import LeakyRelu
 from dlfusion.ops.log import Log
 from dlfusion.ops.log_softmax import LogSoftmax
 from dlfusion.ops.lp_normalize import LpNormalize
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.max import Max
 from dlfusion.ops.max_pool import MaxPool
@@ -49,14 +52,15 @@ from dlfusion.ops.mish import Mish
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.pow import Pow
 from dlfusion.ops.reciprocal import Reciprocal
 from dlfusion.ops.reduce_channels import ReduceChannels, Reduction
 from dlfusion.ops.reshape import Reshape
-from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
+from dlfusion.ops.resize import WHOLE, Coordinates, Resize, ResizeMode, Rounding
 from dlfusion.ops.selu import Selu
 from dlfusion.ops.sigmoid import Sigmoid
+from dlfusion.ops.slice import Slice
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.softplus import Softplus
 from dlfusion.ops.softsign import Softsign
@@ -276,9 +280,14 @@ class _Drawing:
         if dilations != (1, 1):
             # Padding might leave a dilated window without any element, and minus infinity would spread.
             pads = (0, 0, 0, 0)
-        if all(extent(kernel[a], dilations[a]) <= self.shape(source)[2 + a] + pads[a] + pads[a + 2] for a in (0, 1)):
+        if self.fits(source, kernel, pads, dilations):
             rows, columns = self.ceil_mode(source, kernel, strides, pads, dilations)
             self.add(MaxPool(kernel, strides, (pads[0], pads[1], pads[2] + rows, pads[3] + columns), dilations), source)
+
+    def fits(self, source: str, kernel: Pair, pads: Padding, dilations: Pair) -> bool:
+        """Whether at least one window lies in the padded map."""
+        size = self.shape(source)[2:]
+        return all(extent(kernel[a], dilations[a]) <= size[a] + pads[a] + pads[a + 2] for a in (0, 1))
 
     def ceil_mode(self, source: str, kernel: Pair, strides: Pair, pads: Padding, dilations: Pair) -> Pair:
         """How far windows reach past the padding: nothing, or as in ONNX's ceil mode."""
@@ -291,9 +300,20 @@ class _Drawing:
         )
 
     def average_pool(self, source: str) -> None:
-        kernel, strides, pads, dilations = self.sliding(self.shape(source), dilations=(1,))
-        excess = self.ceil_mode(source, kernel, strides, pads, dilations)
-        self.add(AveragePool(kernel, strides, pads, excess, self.draw(st.booleans())), source)
+        kernel, strides, pads, dilations = self.sliding(self.shape(source), dilations=(1, 1, 1, 2))
+        if dilations != (1, 1):
+            # Padding might leave a dilated window without any element.
+            pads = (0, 0, 0, 0)
+        if self.fits(source, kernel, pads, dilations):
+            excess = self.ceil_mode(source, kernel, strides, pads, dilations)
+            self.add(AveragePool(kernel, strides, pads, excess, self.draw(st.booleans()), dilations), source)
+
+    def norm_pool(self, source: str) -> None:
+        """A norm, clipped because it grows with the number of elements."""
+        kernel, strides, pads, dilations = self.sliding(self.shape(source))
+        p = self.draw(st.sampled_from((2, 1)))
+        windows = LpPool(kernel, strides, pads, dilations, p)
+        self.add(Clip(0, 6), self.add(self.draw(st.sampled_from((windows, windows, GlobalLpPool(p)))), source))
 
     def resize(self, source: str) -> None:
         height, width = self.shape(source)[2:]
@@ -304,7 +324,10 @@ class _Drawing:
         )
         mode = self.draw(st.sampled_from(ResizeMode))
         rounding = self.draw(st.sampled_from(Rounding)) if mode is ResizeMode.NEAREST else Rounding.PREFER_FLOOR
-        self.add(Resize(*size, mode, self.draw(st.sampled_from(Coordinates)), rounding), source)
+        coordinates = self.draw(st.sampled_from(Coordinates))
+        antialias = mode is not ResizeMode.NEAREST and self.draw(st.booleans())
+        region = ((0.2, 0.7), (0.0, 1.0)) if coordinates is Coordinates.CROP else WHOLE
+        self.add(Resize(*size, mode, coordinates, rounding, antialias=antialias, region=region), source)
 
     def depth_to_space(self, source: str) -> None:
         _, channels, height, width = self.shape(source)
@@ -320,7 +343,7 @@ class _Drawing:
         if channels * block**2 <= MAXIMUM_CHANNELS:
             if height % block or width % block:
                 source = self.add(Pad(0, 0, -height % block, -width % block), source)
-            self.add(SpaceToDepth(block), source)
+            self.add(SpaceToDepth(block, self.draw(st.sampled_from(ChannelOrder))), source)
 
     def channel_shuffle(self, source: str) -> None:
         self.add(ChannelShuffle(self.draw(st.sampled_from(_divisors(self.shape(source)[1])))), source)
@@ -359,7 +382,34 @@ class _Drawing:
     def pad(self, source: str) -> None:
         top, left, bottom, right = (self.draw(st.integers(0, 2)) for _ in range(4))
         if max(self.shape(source)[2:]) + 4 <= MAXIMUM_MAP_SIZE:
-            self.add(Pad(top, left, bottom, right, self.draw(st.sampled_from((0.0, -0.5)))), source)
+            value, mode = self.draw(st.sampled_from((0.0, -0.5))), self.draw(st.sampled_from(PadMode))
+            if min(self.shape(source)[2:]) < 3 and mode in (PadMode.REFLECT, PadMode.WRAP):
+                mode = PadMode.EDGE
+            self.add(Pad(top, left, bottom, right, value, mode), source)
+
+    def slice(self, source: str) -> None:
+        """A part, mostly of the channels, as splits take it, or of the map; seldom backwards."""
+        parts = [self.part(size) for size in self.shape(source)[1:]]
+        whole = [(0, size, 1) for size in self.shape(source)[1:]]
+        for axis in range(3):
+            if self.draw(st.booleans()):
+                parts[axis] = whole[axis]
+        starts, sizes, steps = zip(*parts, strict=True)
+        self.add(Slice(starts, sizes, steps), source)
+
+    def part(self, size: int) -> tuple[int, int, int]:
+        """Start, size and step of a part of an axis."""
+        step = self.draw(st.sampled_from((1, 1, 1, 2, 3, -1)))
+        start = self.draw(st.integers(0, (size - 1) // 2) | st.sampled_from((0, size // 2)))
+        taken = range(start, size, step) if step > 0 else range(size - 1 - start, -1, step)
+        return taken.start, self.draw(st.integers((len(taken) + 1) // 2, len(taken))), step
+
+    def concat_map(self, source: str) -> None:
+        """Two or three copies of a value, or of a value and one made from it, side by side or one below the other."""
+        axis = self.draw(st.sampled_from((2, 3)))
+        others = self.draw(st.lists(st.sampled_from((source, self.partner(source))), min_size=1, max_size=2))
+        if self.shape(source)[axis] * 3 <= MAXIMUM_MAP_SIZE:
+            self.add(ConcatMap(axis), source, *others)
 
     def unary(self, source: str) -> None:
         self.add(self.draw(st.sampled_from(UNARY)), source)
@@ -480,6 +530,7 @@ COMMON_KINDS: tuple[Kind, ...] = (
     _Drawing.branches,
     _Drawing.max_pool,
     _Drawing.average_pool,
+    _Drawing.norm_pool,
     _Drawing.p_relu,
     _Drawing.affine,
     _Drawing.grouped_conv,
@@ -498,6 +549,8 @@ COMMON_KINDS: tuple[Kind, ...] = (
     _Drawing.reduce_channels,
     _Drawing.transpose,
     _Drawing.pad,
+    _Drawing.slice,
+    _Drawing.concat_map,
     _Drawing.reshape,
     _Drawing.gemm,
 )

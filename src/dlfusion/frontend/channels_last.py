@@ -1,6 +1,6 @@
 """Operators on single elements, applied to activations with channels last without moving their data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -21,7 +21,7 @@ ELEMENTWISE = frozenset(
 
 
 def convert_in_graph_order(
-    converter: Callable[[Node, Context], Activation], node: Node, context: Context
+    converter: Callable[[Node, Context], Activation | Sequence[Activation | None]], node: Node, context: Context
 ) -> Activation | None:
     """The node's result with channels last, if all its activations have them last and it works on single elements.
 
@@ -44,6 +44,8 @@ def convert_in_graph_order(
     result = converter(
         replace(node, inputs=tuple(None if value is None else next(turned) for value in node.inputs)), context
     )
+    if not isinstance(result, Activation):
+        raise TypeError(f"{node.op_type} has one output, but its converter returned {len(result)}")
     return Activation(result.value, shape, channels_last=True)
 
 

@@ -50,6 +50,10 @@ class Activation:
         return Activation(self.value, (self.shape[0], self.shape[-1], *self.shape[1:-1]))
 
 
+Outputs = Activation | Sequence[Activation | None]
+"""What the converter of a node returns: its first output, or all of them with None in place of what nothing reads."""
+
+
 def four_axes(shape: Sequence[int]) -> Shape:
     """The N x C x H x W shape of an ONNX shape: missing axes at the end have size 1, surplus ones are joined."""
     sizes = (*shape, 1, 1, 1, 1) if len(shape) < 4 else shape
@@ -72,6 +76,10 @@ class Context:
     def begin(self, origin: str, output: str) -> None:
         """Says which ONNX node, by name and first output, is converted: what is added gets its names."""
         self._origin, self._output = origin, output
+
+    def name_after(self, output: str) -> None:
+        """Says which output of the node is computed next, for nodes that have several."""
+        self._output = output
 
     def add_input(self, name: str, shape: Sequence[int]) -> Activation:
         """Declares a value that is fed rather than computed."""

@@ -69,38 +69,44 @@ def _convert(nodes: Iterable[Node], context: Context) -> None:
         output = node.outputs[0].name
         context.begin(node.name or f"{node.op_type} of {output}", output)
         try:
-            activation = _converted(node, context)
+            results = _converted(node, context)
         except UnsupportedNodeError as error:
             problems.append(f"{_title(node)}: {error}")
-            activation = _stand_in(node, context)
+            results = _stand_ins(node, context)
         except (InvalidNodeError, ValueError) as error:
             # Operators raise ValueError for attributes that no model may have, such as a stride of 0.
             raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
-        if activation is not None:
-            context.bind(output, activation)
+        for value, activation in zip(node.outputs, results, strict=False):
+            if activation is not None:
+                context.bind(value.name, activation)
     if problems:
         count = "1 node is" if len(problems) == 1 else f"{len(problems)} nodes are"
         listed = "\n  ".join([f"{count} not supported:", *problems])
         raise UnsupportedError(f"{listed}\n`dlfusion ops` lists what is; change the model, or export it without these.")
 
 
-def _converted(node: Node, context: Context) -> Activation | None:
-    """The node's first output; None if it cannot be told because of an unsupported node before it."""
+def _converted(node: Node, context: Context) -> Sequence[Activation | None]:
+    """The node's outputs, without the last ones if they are not read; none behind a node that is not supported."""
     converter = CONVERTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if converter is None:
         domain = f" of domain {node.domain}" if node.domain else ""
         raise UnsupportedNodeError(f"the operator{domain} is not supported")
-    if len(node.outputs) > 1:
-        raise UnsupportedNodeError(f"its additional output {node.outputs[1].name} is used")
     if not all(context.known(value) for value in node.inputs if value is not None):
-        return None
-    return convert_in_graph_order(converter, node, context) or converter(node, context)
+        return ()
+    found = convert_in_graph_order(converter, node, context) or converter(node, context)
+    results = (found,) if isinstance(found, Activation) else found
+    for value in node.outputs[len(results) :]:
+        if value.is_read:
+            raise UnsupportedNodeError(f"its additional output {value.name} is used")
+    return results
 
 
-def _stand_in(node: Node, context: Context) -> Activation | None:
-    """Something of the right shape in place of an unsupported node, so that those after it can be examined too."""
-    output = node.outputs[0]
-    return None if output.shape is None else context.add_input(output.name, output.shape)
+def _stand_ins(node: Node, context: Context) -> Sequence[Activation | None]:
+    """Something of the right shapes in place of an unsupported node, so that those after it can be examined too."""
+    return [
+        context.add_input(output.name, output.shape) if output.shape is not None and output.is_read else None
+        for output in node.outputs
+    ]
 
 
 def _title(node: Node) -> str:

@@ -78,14 +78,12 @@ def _require_external_data(model: onnx_ir.Model, path: Path) -> None:
 
 
 def _node(node: onnx_ir.Node) -> Node:
-    first, *others = node.outputs
-    read = [output for output in others if output.uses() or output.is_graph_output()]
     return Node(
         name=node.name or "",
         op_type=node.op_type,
         domain=node.domain,
         inputs=tuple(None if value is None else _value(value) for value in node.inputs),
-        outputs=tuple(_value(output) for output in (first, *read)),
+        outputs=tuple(_value(output) for output in node.outputs),
         attributes={
             name: Attribute(attribute.type.name, attribute.value) for name, attribute in node.attributes.items()
         },
@@ -99,6 +97,7 @@ def _value(value: onnx_ir.Value) -> Value:
         shape=_static(value.shape),
         constant=None if constant is None else constant.numpy,
         is_defined=value.producer() is not None or constant is not None or value.is_graph_input(),
+        is_read=bool(value.uses()) or value.is_graph_output(),
     )
 
 

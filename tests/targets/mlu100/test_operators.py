@@ -35,10 +35,11 @@ from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 from dlfusion.ops.sigmoid import Sigmoid
+from dlfusion.ops.slice import Slice
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.sub import Sub
@@ -195,6 +196,11 @@ def unsupported() -> Network:
     cases.add("dilated maximum", MaxPool((2, 2), (1, 1), (0, 0, 0, 0), (2, 2)))
     cases.add("transposed", ConvTranspose((2, 2)), (), (cases.weights(CHANNELS, 3, 2, 2), cases.weights(3)))
     cases.add("half pixel", Resize(18, 24, ResizeMode.LINEAR))
+    cases.add("cubic", Resize(18, 24, ResizeMode.CUBIC, Coordinates.ALIGN_CORNERS))
+    cases.add("reflected", Pad(1, 1, 1, 1, mode=PadMode.REFLECT))
+    cases.add("dilated average", AveragePool((2, 2), dilations=(2, 2)))
+    cases.add("other order", SpaceToDepth(3, ChannelOrder.CRD))
+    cases.add("part", Slice((0, 0, 0), (1, 1, 1)))
     cases.add("nearest smaller", Resize(5, 5))
     cases.add("even sum", Lrn(4))
     cases.add("crop", Pad(-1, 0, 0, 0))
@@ -220,6 +226,11 @@ def test_nodes_without_a_form_are_listed_all_at_once() -> None:
         "dilated maximum: its dilations are 2 x 2",
         "ConvTranspose 2x2 transposed: no form",
         "half pixel: its coordinates are half_pixel",
+        "cubic: it is Resize 18x24 cubic; CNML's Interp is linear",
+        "reflected: its mode is reflect",
+        "dilated average: its dilations are 2 x 2",
+        "other order: its order of channels is CRD",
+        "part: no form",
         "nearest smaller: it takes the nearest of 9 x 12 for 5 x 5",
         "even sum: it sums over 4 channels",
         "crop: it crops",

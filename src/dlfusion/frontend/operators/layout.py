@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlfusion.frontend.attributes import from_front, integer, integers, number, per_axis, require, text
+from dlfusion.frontend.attributes import from_front, integer, integers, number, per_axis, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
 from dlfusion.frontend.model import Node
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.transpose import Transpose
@@ -182,14 +182,15 @@ def depth_to_space(node: Node, context: Context) -> Activation:
 
 
 def space_to_depth(node: Node, context: Context) -> Activation:
-    """SpaceToDepth."""
-    value = context.emit(SpaceToDepth(integer(node, "blocksize", 1)), [context.canonical(context.activation(node))])
+    """SpaceToDepth in both orders."""
+    operator = SpaceToDepth(integer(node, "blocksize", 1), ChannelOrder(text(node, "mode", "DCR")))
+    value = context.emit(operator, [context.canonical(context.activation(node))])
     return Activation(value, context.shapes[value])
 
 
 def pad(node: Node, context: Context) -> Activation:
-    """Pad of the map with a constant; amounts are attributes before opset 11 and inputs since."""
-    require(node, "mode", "constant")
+    """Pad of the map in all modes; amounts are attributes before opset 11 and inputs since."""
+    mode = PadMode(text(node, "mode", "constant"))
     activation = context.activation(node)
     rank = len(activation.shape)
     fill = 0.0
@@ -209,7 +210,7 @@ def pad(node: Node, context: Context) -> Activation:
         begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
     if any(begin[:2] + end[:2]) or rank > 4:
         raise UnsupportedNodeError(f"it pads {activation.shape} by {list(amounts)}; only maps can be padded")
-    value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill), [context.canonical(activation)])
+    value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill, mode), [context.canonical(activation)])
     return context.of_rank(value, rank)
 
 

@@ -5,31 +5,39 @@ from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Uns
 from dlfusion.frontend.model import Node
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
-from dlfusion.ops.spatial import Pair, ceil_mode_excess
+from dlfusion.ops.spatial import Padding, Pair, ceil_mode_excess
 
 
 def max_pool(node: Node, context: Context) -> Activation:
-    """MaxPool; ceil mode becomes padding."""
+    """MaxPool, without its indices (whose order, storage_order, then has no effect); ceil mode becomes padding."""
     activation = context.activation(node)
     window = _window(node, activation)
-    rows, columns = _excess(node, context, activation, window)
-    top, left, bottom, right = window.pads
-    pads = (top, left, bottom + rows, right + columns)
+    pads = _padding(node, context, activation, window)
     return _pooled(context, activation, MaxPool(window.kernel, window.strides, pads, window.dilations))
+
+
+def lp_pool(node: Node, context: Context) -> Activation:
+    """LpPool of the norms 1 and 2; ceil mode becomes padding."""
+    activation = context.activation(node)
+    window = _window(node, activation)
+    pads = _padding(node, context, activation, window)
+    operator = LpPool(window.kernel, window.strides, pads, window.dilations, _norm(node))
+    return _pooled(context, activation, operator)
 
 
 def average_pool(node: Node, context: Context) -> Activation:
     """AveragePool."""
     activation = context.activation(node)
     window = _window(node, activation)
-    if window.dilations != (1, 1):
-        raise UnsupportedNodeError(f"dilations are {list(window.dilations)}; only 1 is supported")
     excess = _excess(node, context, activation, window)
     counts = bool(integer(node, "count_include_pad", 0))
-    return _pooled(context, activation, AveragePool(window.kernel, window.strides, window.pads, excess, counts))
+    operator = AveragePool(window.kernel, window.strides, window.pads, excess, counts, window.dilations)
+    return _pooled(context, activation, operator)
 
 
 def global_average_pool(node: Node, context: Context) -> Activation:
@@ -42,11 +50,30 @@ def global_max_pool(node: Node, context: Context) -> Activation:
     return _global(context, context.activation(node), GlobalMaxPool())
 
 
+def global_lp_pool(node: Node, context: Context) -> Activation:
+    """GlobalLpPool of the norms 1 and 2."""
+    return _global(context, context.activation(node), GlobalLpPool(_norm(node)))
+
+
 def _window(node: Node, activation: Activation) -> Sliding:
     kernel = integers(node, "kernel_shape")
     if kernel is None:
         raise InvalidNodeError("the attribute kernel_shape is missing")
     return sliding(node, kernel, activation.shape[2:])
+
+
+def _norm(node: Node) -> int:
+    p = integer(node, "p", 2)
+    if p not in (1, 2):
+        raise UnsupportedNodeError(f"p is {p}; only the norms 1 and 2 are supported")
+    return p
+
+
+def _padding(node: Node, context: Context, activation: Activation, window: Sliding) -> Padding:
+    """The declared padding and what ceil mode adds."""
+    rows, columns = _excess(node, context, activation, window)
+    top, left, bottom, right = window.pads
+    return (top, left, bottom + rows, right + columns)
 
 
 def _excess(node: Node, context: Context, activation: Activation, window: Sliding) -> Pair:
@@ -77,4 +104,6 @@ CONVERTERS = {
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
     "GlobalMaxPool": global_max_pool,
+    "GlobalLpPool": global_lp_pool,
+    "LpPool": lp_pool,
 }
