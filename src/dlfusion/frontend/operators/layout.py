@@ -110,7 +110,8 @@ def depth_to_space(node: Node, context: Context) -> Activation:
 
 
 def space_to_depth(node: Node, context: Context) -> Activation:
-    """SpaceToDepth."""
+    """SpaceToDepth; blocks come before channels."""
+    require(node, "mode", "DCR")
     value = context.emit(SpaceToDepth(integer(node, "blocksize", 1)), [context.canonical(context.activation(node))])
     return Activation(value, context.shapes[value])
 
