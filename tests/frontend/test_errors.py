@@ -225,7 +225,7 @@ def test_outputs_of_split_that_are_empty_or_too_many() -> None:
 def test_what_follows_outputs_of_unsupported_nodes_is_examined_too() -> None:
     nodes = [
         helper.make_node("TopK", ["x", "k"], ["a", "b"], name="first"),
-        helper.make_node("Erf", ["a"], ["y"], name="second"),
+        helper.make_node("Hardmax", ["a"], ["y"], name="second"),
     ]
     with pytest.raises(UnsupportedError, match="2 nodes are not supported"):
         load(make_model(nodes, X, constants={"k": np.array([2])}))

@@ -128,7 +128,7 @@ def test_conv_next_moves_no_data() -> None:
     ]
     graph = check(nodes, constants)
     assert not any("Transpose" in label or "Reshape" in label for label in labels(graph))
-    assert len(graph.nodes) == 8
+    assert len(graph.nodes) == 7
 
 
 def test_tokens_move_no_data() -> None:

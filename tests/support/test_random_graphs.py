@@ -28,7 +28,7 @@ def test_values_stay_finite_and_small_and_nothing_is_unused(graph: Graph, seed: 
 def test_graphs_are_varied() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=400, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=600, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(graphs())
     def collect(graph: Graph) -> None:
         readers = Counter(value for node in graph.nodes for value in set(graph.activations(node)))
