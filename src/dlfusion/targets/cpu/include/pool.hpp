@@ -29,11 +29,6 @@ struct GlobalPoolShape {
 DLFUSION_INLINE float magnitude(float value) { return __builtin_fabsf(value); }
 DLFUSION_INLINE Vector magnitude(Vector value) { return absolute(value); }
 DLFUSION_INLINE float square_root(float value) { return __builtin_sqrtf(value); }
-DLFUSION_INLINE Vector square_root(Vector value) {
-  DLFUSION_UNROLL
-  for (int i = 0; i < LANES; ++i) value[i] = __builtin_sqrtf(value[i]);
-  return value;
-}
 
 // Reductions: what an element contributes, how contributions are combined, and what becomes of the result.
 struct AsItIs {
