@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend import load
@@ -245,3 +245,16 @@ def test_constants_made_from_shapes_are_folded() -> None:
         "half": np.array(0.5, np.float32),
     }
     assert folded(nodes, constants) == ["Affine"]
+
+
+def test_casts_that_change_nothing_go_away() -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["same"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["same"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Cast", ["wide"], ["narrow"], to=TensorProto.FLOAT),
+        helper.make_node("Relu", ["narrow"], ["y"]),
+    ]
+    assert folded(nodes, {}) == ["Clip"]
+    nodes[1].attribute[0].i = TensorProto.FLOAT16
+    with pytest.raises(UnsupportedError, match="converts to FLOAT16; only float32 is supported"):
+        load(make_model(nodes, {"x": MAP}))

@@ -46,6 +46,12 @@ FORMS: dict[str, Form] = {
 
 OTHERS: dict[str, tuple[Form, tuple[str, ...]]] = {
     "another scale": ((("Mul", ("x", "0.6")), ("Erf", ("v0",)), ("Add", ("v1", "1")), ("Mul", ("x", "v2"))), ()),
+    "two functions": ((("Softplus", ("x",)), ("Tanh", ("x",)), ("Mul", ("v0", "v1"))), ()),
+    "a shifted activation": ((("Add", ("x", "1")), ("Sigmoid", ("x",)), ("Mul", ("v0", "v1"))), ()),
+    "a shifted product": (
+        (("Add", ("x", "3")), ("Clip", ("v0", "0", "6")), ("Mul", ("x", "v1")), ("Add", ("v2", "0.1666666667"))),
+        (),
+    ),
     "a factor that is also an output": (FORMS["Swish"], ("v0",)),
     "the product of another activation": (
         (("Relu", ("x",)), ("Tanh", ("x",)), ("Sigmoid", ("v0",)), ("Mul", ("v1", "v2"))),

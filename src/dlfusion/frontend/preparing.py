@@ -4,11 +4,12 @@ import logging
 import operator
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnx_ir
 import onnx_ir.passes.common
 from onnxscript.optimizer import fold_constants_ir
-from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter import RewritePass, RewriteRuleClassBase
 from onnxscript.rewriter.rules import common as rules
 
 from dlfusion.errors import ModelError, UnsupportedError
@@ -17,7 +18,25 @@ from dlfusion.frontend.plain import OLDEST_OPSET
 KEEP_QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 """Not folded, so that a quantized model is reported by its operators' names."""
 
+
+class WidenedAndBack(RewriteRuleClassBase):  # type: ignore[misc] # onnxscript does not state its types
+    """Drops casts from float32 to float64 and back, which change nothing."""
+
+    def pattern(self, op: Any, x: Any) -> Any:
+        """What is replaced."""
+        return op.Cast(op.Cast(x, to=onnx_ir.DataType.DOUBLE), to=onnx_ir.DataType.FLOAT)
+
+    def check(self, context: Any, x: onnx_ir.Value) -> bool:
+        """Whether the value was float32 before."""
+        return x.dtype == onnx_ir.DataType.FLOAT
+
+    def rewrite(self, op: Any, x: Any) -> Any:
+        """What takes its place."""
+        return op.Identity(x)
+
+
 RULES = (
+    WidenedAndBack.rule(),
     rules.no_op_cast_rule,
     rules.no_op_expand_rule,
     rules.no_op_transpose_rule,

@@ -5,7 +5,7 @@ An activation that several nodes read has to be stored before they run; a single
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dlfusion.graph.graph import Graph, Node
 from dlfusion.ops.affine import Affine
@@ -26,7 +26,7 @@ from dlfusion.passes.rebuilding import fused, read_counts, rebuild
 _LONGEST = 4
 """Nodes on the way from the activation to its factor, at most."""
 
-Gate = tuple[Operator | tuple[float, float], ...]
+Gate = Sequence[Operator | tuple[float, float]]
 """What is applied to the activation to make its factor; a pair is a scale and a shift."""
 
 
@@ -49,15 +49,14 @@ def _merged(
     graph: Graph, node: Node, producers: Mapping[str, Node], reads: Counter[str]
 ) -> tuple[Node, tuple[str, ...]] | None:
     """The node that computes the same alone, and the values that nothing reads any more."""
-    outer: Gate = ()
+    outer: list[Node] = []
     product = node
-    if isinstance(node.operator, Affine):
+    if _is_factor(graph, node):
         # What scales the product scales its factor.
-        factor = _step(graph, node)
         before = producers.get(node.inputs[0])
-        if before is None or reads[before.output] != 1 or not isinstance(factor, tuple) or factor[1] != 0:
+        if before is None or reads[before.output] != 1:
             return None
-        outer, product = (factor,), before
+        outer, product = [node], before
     if not isinstance(product.operator, Mul) or len(graph.activations(product)) != 2:
         return None
     for index in (0, 1):
@@ -65,11 +64,11 @@ def _merged(
         itself = _path(producers, reads, product.inputs[index])
         for start in range(1, len(passed) + 1):
             root = passed[-start].inputs[0]
-            scaled = itself[-1:] if itself and itself[-1].inputs[0] == root else []
+            scaled = [inner for inner in itself[-1:] if inner.inputs[0] == root and _is_factor(graph, inner)]
             if not scaled and product.inputs[index] != root:
                 continue
-            gate = [_step(graph, inner) for inner in passed[-start:]]
-            operator = _known(_simplified((*gate, *(_step(graph, inner) for inner in scaled), *outer)))
+            gate = [_step(graph, inner) for inner in (*passed[-start:], *scaled, *outer)]
+            operator = _known(_simplified(gate))
             if operator is not None:
                 absorbed = [*passed[-start:], *scaled, *([product] if outer else [])]
                 first = absorbed[0]
@@ -92,6 +91,12 @@ def _path(producers: Mapping[str, Node], reads: Counter[str], value: str) -> lis
     return path
 
 
+def _is_factor(graph: Graph, node: Node) -> bool:
+    """Whether the node multiplies by one number."""
+    step = _step(graph, node)
+    return isinstance(step, tuple) and step[1] == 0
+
+
 def _step(graph: Graph, node: Node) -> Operator | tuple[float, float]:
     """The operator, or a scale and shift if they are the same for all channels."""
     if not isinstance(node.operator, Affine):
@@ -103,7 +108,7 @@ def _step(graph: Graph, node: Node) -> Operator | tuple[float, float]:
 
 
 def _simplified(gate: Gate) -> Gate:
-    """Consecutive scales and shifts as one."""
+    """The gate with consecutive scales and shifts as one."""
     steps: list[Operator | tuple[float, float]] = []
     for step in gate:
         last = steps[-1] if steps else None
