@@ -50,7 +50,7 @@ def multiply(node: Node, context: Context) -> Activation:
             f"its inputs are {activations[0].shape} and {activations[1].shape}; "
             "only equal shapes, or N x C x 1 x 1 as one of them, are supported"
         )
-    value = context.emit(Mul(), [context.canonical(large), context.canonical(small)])
+    value = context.emit(Mul(), context.side_by_side([large, small]))
     return Activation(value, large.shape)
 
 
@@ -102,7 +102,7 @@ def _limited(node: Node, context: Context) -> tuple[Activation, float]:
 def _sum(context: Context, first: Activation, second: Activation) -> Activation:
     if first.shape != second.shape:
         raise UnsupportedNodeError(f"its inputs are {first.shape} and {second.shape}; only equal shapes are supported")
-    return Activation(context.emit(Add(), [context.canonical(first), context.canonical(second)]), first.shape)
+    return Activation(context.emit(Add(), context.side_by_side([first, second])), first.shape)
 
 
 def _scaled(context: Context, activation: Activation, factor: float) -> Activation:

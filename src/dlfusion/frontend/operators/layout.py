@@ -138,7 +138,9 @@ def pad(node: Node, context: Context) -> Activation:
         begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
     if any(begin[:2] + end[:2]) or rank > 4:
         raise UnsupportedNodeError(f"it pads {activation.shape} by {list(amounts)}; only maps can be padded")
-    value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill, mode), [context.canonical(activation)])
+    if rank == 3:
+        begin[2:], end[2:] = [0, begin[2]], [0, end[2]]
+    value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill, mode), [context.map_of(activation)])
     return context.of_rank(value, rank)
 
 
