@@ -47,6 +47,14 @@ def pad_axes(opset: int) -> Case:
     return [node("Pad", "pads", "", "axes", mode="reflect")], {"pads": integers(1, 2, 3, 0), "axes": integers(-1, 2)}
 
 
+def pad_channels_and_images(opset: int) -> Case:
+    """As the shortcuts of the first residual networks pad their channels."""
+    amounts = (0, 2, 1, -1, 1, 3, 0, 2)
+    if opset < 11:
+        return [node("Pad", pads=amounts, mode="constant", value=0.5)], {}
+    return [node("Pad", "pads", "value")], {"pads": integers(*amounts), "value": np.array(0.5, np.float32)}
+
+
 def part(opset: int) -> Case:
     starts, ends, axes = (1, -4), (2**40, 6), (1, -2)
     if opset < 10:
@@ -162,6 +170,7 @@ CASES: tuple[Callable[[int], Case], ...] = (
     focus,
     norm_pools,
     pad_axes,
+    pad_channels_and_images,
     pad_in_modes,
     part,
     part_of_the_batch_backwards,
