@@ -8,6 +8,7 @@ import pytest
 from onnx import helper
 
 from dlfusion.frontend import load
+from dlfusion.ops.reshape import Reshape
 from dlfusion.runtime.reference import evaluate
 from tests.frontend.test_opsets import (
     OPSETS,
@@ -44,6 +45,14 @@ def pad_axes(opset: int) -> Case:
     if opset < 18:
         return pad(opset)
     return [node("Pad", "pads", "", "axes", mode="reflect")], {"pads": integers(1, 2, 3, 0), "axes": integers(-1, 2)}
+
+
+def pad_channels_and_images(opset: int) -> Case:
+    """As the shortcuts of the first residual networks pad their channels."""
+    amounts = (0, 2, 1, -1, 1, 3, 0, 2)
+    if opset < 11:
+        return [node("Pad", pads=amounts, mode="constant", value=0.5)], {}
+    return [node("Pad", "pads", "value")], {"pads": integers(*amounts), "value": np.array(0.5, np.float32)}
 
 
 def part(opset: int) -> Case:
@@ -161,6 +170,7 @@ CASES: tuple[Callable[[int], Case], ...] = (
     focus,
     norm_pools,
     pad_axes,
+    pad_channels_and_images,
     pad_in_modes,
     part,
     part_of_the_batch_backwards,
@@ -190,6 +200,35 @@ def test_resize_shows_a_region() -> None:
     constants: dict[str, Any] = {"roi": floats(0.25, 0, 0.75, 0.5), "sizes": integers(7, 3)}
     resize = node("Resize", "roi", "", "sizes", **attributes)
     assert_matches_onnx_runtime(make_model([resize], {"x": (1, 2, 6, 5)}, constants=constants, opset=19))
+
+
+def test_lines_lie_along_the_width_from_the_input_to_the_output() -> None:
+    """Rows of one column are slow, and so is moving between both forms: no reshape may be left."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[2, 2], dilations=[2]),
+        helper.make_node("BatchNormalization", ["c", "s", "s", "s", "q"], ["n"]),
+        helper.make_node("PRelu", ["n", "s1"], ["r"]),
+        helper.make_node("Add", ["x", "r"], ["a"]),
+        helper.make_node("GlobalMaxPool", ["a"], ["g"]),
+        helper.make_node("Mul", ["g", "a"], ["m"]),
+        helper.make_node("Split", ["m"], ["left", "right"], axis=1),
+        helper.make_node("Concat", ["right", "left", "x"], ["j"], axis=1),
+        helper.make_node("Pad", ["j", "pads"], ["p"], mode="reflect"),
+        helper.make_node("ConvTranspose", ["p", "v"], ["t"], strides=[2]),
+        helper.make_node("LpPool", ["t"], ["l"], kernel_shape=[3], strides=[2]),
+        helper.make_node("Slice", ["l", "start", "end", "axis"], ["e"]),
+        helper.make_node("Resize", ["e", "", "", "sizes"], ["z"], mode="linear"),
+        helper.make_node("Concat", ["z", "e"], ["y"], axis=2),
+    ]
+    constants: dict[str, Any] = {
+        name: weights(*shape)
+        for name, shape in (("w", (4, 4, 3)), ("v", (8, 2, 4)), ("s", (4,)), ("q", (4,)), ("s1", (4, 1)))
+    }
+    constants["q"] = constants["q"] + 2
+    constants |= {"pads": integers(0, 0, 3, 0, 0, 2), "sizes": integers(2, 2, 21)}
+    constants |= {"start": integers(1), "end": integers(-2), "axis": integers(-1)}
+    graph = assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 4, 31)}, constants=constants))
+    assert not [node for node in graph.nodes if isinstance(node.operator, Reshape)]
 
 
 def test_space_to_depth_by_channels() -> None:

@@ -161,9 +161,10 @@ def test_flattened_map_is_read_in_place() -> None:
 
 def test_gemm_on_a_reshape_across_images_stays() -> None:
     builder = GraphBuilder("test")
-    value = builder.node(Reshape((4, 30, 1, 1)), [builder.input("x", (2, 3, 4, 5))])
+    value = builder.node(Clip(), [builder.input("x", (2, 3, 4, 5))])
+    value = builder.node(Reshape((4, 30, 1, 1)), [value])
     value = builder.node(Gemm(), [value], [weights(7, 30, 1, 1), weights(7)])
-    assert len(cleaned(builder, value).nodes) == 2
+    assert len(cleaned(builder, value).nodes) == 3
 
 
 def test_reshapes_join_and_vanish() -> None:
@@ -172,6 +173,24 @@ def test_reshapes_join_and_vanish() -> None:
     for shape in ((2, 60, 1, 1), (1, 1, 24, 5), (2, 3, 4, 5)):
         value = builder.node(Reshape(shape), [value])
     assert operators(cleaned(builder, builder.node(Clip(-1, 1), [value]))) == [Clip(0, 1)]
+
+
+def test_inputs_get_the_axes_that_they_are_read_with() -> None:
+    builder = GraphBuilder("test")
+    source = builder.input("x", (2, 3, 20, 1), array_shape=(2, 3, 20))
+    lines = [builder.node(Reshape((2, 3, 1, 20)), [source]) for _ in range(2)]
+    graph = cleaned(builder, builder.node(Clip(), [lines[0]]), builder.node(Clip(-1, 1), [lines[1]]))
+    assert operators(graph) == [Clip(), Clip(-1, 1)]
+    assert graph.shapes[graph.inputs[0].value] == (2, 3, 1, 20)
+    assert graph.inputs[0].array_shape == (2, 3, 20)
+
+
+def test_inputs_that_are_read_in_several_ways_stay() -> None:
+    builder = GraphBuilder("test")
+    source = builder.input("x", (2, 3, 20, 1))
+    line = builder.node(Reshape((2, 3, 1, 20)), [source])
+    graph = cleaned(builder, builder.node(Clip(), [line]), builder.node(Clip(), [source]))
+    assert operators(graph) == [Reshape((2, 3, 1, 20)), Clip(), Clip()]
 
 
 def test_copy_of_an_input_stays() -> None:

@@ -76,7 +76,7 @@ from dlfusion.ops.transpose import Transpose
 Array = NDArray[np.float32]
 
 CHANNELS = (8, 16, 1, 3, 12, 17, 24, 32, 33, 48)
-MAPS = ((8, 8), (7, 7), (5, 5), (13, 13), (17, 17), (31, 9), (9, 31), (16, 24), (33, 5), (12, 33))
+MAPS = ((8, 8), (7, 7), (5, 5), (13, 13), (17, 17), (31, 9), (9, 31), (16, 24), (33, 5), (12, 33), (1, 29))
 BINARY: tuple[Operator, ...] = (
     Sub(),
     Sub(reversed=True),
@@ -340,7 +340,7 @@ class _Drawing:
     def space_to_depth(self, source: str) -> None:
         _, channels, height, width = self.shape(source)
         block = self.draw(st.sampled_from((2, 3)))
-        if channels * block**2 <= MAXIMUM_CHANNELS:
+        if channels * block**2 <= MAXIMUM_CHANNELS and min(height, width) >= block:
             if height % block or width % block:
                 source = self.add(Pad(0, 0, -height % block, -width % block), source)
             self.add(SpaceToDepth(block, self.draw(st.sampled_from(ChannelOrder))), source)

@@ -83,8 +83,8 @@ def require(node: Node, name: str, allowed: int | str) -> None:
 
 
 def pair(values: Sequence[int], default: int) -> Pair:
-    """Values for height and width; a one-dimensional operator runs along the height, with `default` for the width."""
-    return (values[0], values[1] if len(values) > 1 else default)
+    """Values for height and width; a one-dimensional operator runs along the width, with `default` for the height."""
+    return (values[0], values[1]) if len(values) > 1 else (default, values[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +140,5 @@ def padding(pads: Sequence[int]) -> Padding:
     if min(pads) < 0:
         raise UnsupportedNodeError(f"pads are {list(pads)}; negative ones are not supported")
     if len(pads) == 2:
-        return (pads[0], 0, pads[1], 0)
+        return (0, pads[0], 0, pads[1])
     return (pads[0], pads[1], pads[2], pads[3])

@@ -60,6 +60,11 @@ def four_axes(shape: Sequence[int]) -> Shape:
     return (sizes[0], sizes[1], sizes[2], math.prod(sizes[3:]))
 
 
+def map_axes(shape: Sequence[int]) -> Shape:
+    """As `four_axes`, but N x C x 1 x L for N x C x L."""
+    return (shape[0], shape[1], 1, shape[2]) if len(shape) == 3 else four_axes(shape)
+
+
 class Context:
     """Collects the graph's nodes, constants and shapes while the ONNX nodes are converted one after another."""
 
@@ -189,12 +194,36 @@ class Context:
         return output
 
     def result(self, operator: Operator, activation: Activation, constants: Parameters = ()) -> Activation:
-        """Applies an operator that keeps the shape, on the four axes that belong to the ONNX shape."""
-        return Activation(self.emit(operator, [self.canonical(activation)], constants), activation.shape)
+        """Applies an operator that keeps the shape, on the four axes that belong to the ONNX shape.
+
+        One that looks at each element, with nothing but a number per channel, also runs on a line that lies as a map.
+        """
+        anywhere = operator.pointwise and all(array.ndim == 1 for _, array in constants)
+        value = self.as_it_lies(activation) if anywhere else self.canonical(activation)
+        return Activation(self.emit(operator, [value], constants), activation.shape)
 
     def canonical(self, activation: Activation) -> str:
         """The value with the axes that belong to its ONNX shape: N x C x H x W if that has rank 4."""
         return self.reshaped(activation, four_axes(activation.shape))
+
+    def map_of(self, activation: Activation) -> str:
+        """The value as a map that windows move over: as `canonical`, but N x C x L as N x C x 1 x L.
+
+        Kernels compute neighbouring columns of a row together, which is ten times as fast as rows of one column.
+        """
+        return self.reshaped(activation, map_axes(activation.shape))
+
+    def as_it_lies(self, activation: Activation) -> str:
+        """The value with its batch and channels, and the rest as any map; for operators that do not look at that."""
+        batch, channels, height, width = four_axes(activation.shape)
+        return self.merged(activation, batch, channels, height * width)
+
+    def side_by_side(self, activations: Sequence[Activation]) -> list[str]:
+        """The values of activations of one rank, all as `map_of` if one lies so, else as `canonical`."""
+        lines = [activation for activation in activations if map_axes(activation.shape) != four_axes(activation.shape)]
+        if any(self.shapes[line.value] == map_axes(line.shape) for line in lines):
+            return [self.map_of(activation) for activation in activations]
+        return [self.canonical(activation) for activation in activations]
 
     def reshaped(self, activation: Activation, shape: Shape) -> str:
         """The value with the given axes: itself if it has them, else a reshape of it."""
@@ -233,8 +262,9 @@ class Context:
         return Activation(value, activation.shape, channels_last=True)
 
     def of_rank(self, value: str, rank: int) -> Activation:
-        """The value under an ONNX shape of `rank` axes, which are its first ones; the others have size 1."""
-        return Activation(value, tuple(self.shapes[value][:rank]))
+        """The value, a map as `map_of` gives it, under an ONNX shape of `rank` axes, the others having size 1."""
+        batch, channels, height, width = self.shapes[value]
+        return Activation(value, (batch, channels, height * width) if rank == 3 else self.shapes[value][:rank])
 
     def _input(self, node: Node, index: int) -> Value | None:
         return node.inputs[index] if index < len(node.inputs) else None

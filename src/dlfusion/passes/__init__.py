@@ -14,9 +14,11 @@ from dlfusion.passes.merge_clips import merge_clips
 from dlfusion.passes.merge_duplicates import merge_duplicates
 from dlfusion.passes.merge_gates import merge_gates
 from dlfusion.passes.remove_dead import remove_dead
+from dlfusion.passes.reshape_inputs import reshape_inputs
 
 PASSES = (
     remove_dead,
+    reshape_inputs,
     drop_identities,
     drop_expansions,
     globalize_pools,

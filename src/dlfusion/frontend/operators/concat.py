@@ -19,9 +19,11 @@ def concat(node: Node, context: Context) -> Activation:
         if len(activation.shape) != len(first):
             raise InvalidNodeError(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
     operator: Operator = Concat()
-    if 1 <= axis <= 3 and len(first) <= 4:
-        values = [context.canonical(activation) for activation in activations]
-        operator = operator if axis == 1 else ConcatMap(axis)
+    if axis == 1:
+        values = context.side_by_side(activations)
+    elif axis in (2, 3) and len(first) <= 4:
+        values = [context.map_of(activation) for activation in activations]
+        operator = ConcatMap(3 if len(first) == 3 else axis)
     else:
         # The same elements with the axes before `axis` as the batch, and those after it as the map.
         values = [

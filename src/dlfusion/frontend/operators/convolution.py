@@ -21,7 +21,7 @@ def conv(node: Node, context: Context) -> Activation:
     operator = Conv(window.kernel, window.strides, window.pads, window.dilations, integer(node, "group", 1))
     bias = _bias(node, context, weights.shape[0])
     constants = [("weights", _four(weights)), ("bias", bias)]
-    value = context.emit(operator, [context.canonical(activation)], constants)
+    value = context.emit(operator, [context.map_of(activation)], constants)
     return context.of_rank(value, len(activation.shape))
 
 
@@ -42,7 +42,7 @@ def conv_transpose(node: Node, context: Context) -> Activation:
     )
     bias = _bias(node, context, weights.shape[1] * groups)
     constants = [("weights", _four(weights)), ("bias", bias)]
-    value = context.emit(operator, [context.canonical(activation)], constants)
+    value = context.emit(operator, [context.map_of(activation)], constants)
     return context.of_rank(value, len(activation.shape))
 
 
@@ -91,7 +91,7 @@ def _bias(node: Node, context: Context, channels: int) -> Array:
 
 
 def _four(weights: Array) -> Array:
-    return weights if weights.ndim == 4 else weights[..., None]
+    return weights if weights.ndim == 4 else weights[:, :, None]
 
 
 CONVERTERS = {"Conv": conv, "ConvTranspose": conv_transpose}

@@ -189,7 +189,7 @@ def space_to_depth(node: Node, context: Context) -> Activation:
 
 
 def pad(node: Node, context: Context) -> Activation:
-    """Pad of the map in all modes; amounts are attributes before opset 11 and inputs since."""
+    """Pad in all modes, of any axes; those that are not of the map cost reshapes."""
     mode = PadMode(text(node, "mode", "constant"))
     activation = context.activation(node)
     rank = len(activation.shape)
@@ -205,13 +205,25 @@ def pad(node: Node, context: Context) -> Activation:
         axes = range(rank) if chosen is None else [from_front(int(axis), rank) for axis in chosen.reshape(-1)]
     if len(amounts) != 2 * len(axes):
         raise InvalidNodeError(f"{len(amounts)} pads do not fit {len(axes)} axes")
-    begin, end = [0] * max(rank, 4), [0] * max(rank, 4)
-    for position, axis in enumerate(axes):
-        begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
-    if any(begin[:2] + end[:2]) or rank > 4:
-        raise UnsupportedNodeError(f"it pads {activation.shape} by {list(amounts)}; only maps can be padded")
-    value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill, mode), [context.canonical(activation)])
-    return context.of_rank(value, rank)
+    ends = zip(amounts, amounts[len(axes) :], strict=False)
+    pads = {axis: pair for axis, pair in zip(axes, ends, strict=True) if pair != (0, 0)}
+    if rank in (3, 4):
+        # A line is the width of its map: it has no axis for rows.
+        top, bottom = pads.pop(2, (0, 0)) if rank == 4 else (0, 0)
+        left, right = pads.pop(rank - 1, (0, 0))
+        value = context.emit(Pad(top, left, bottom, right, fill, mode), [context.map_of(activation)])
+        activation = context.of_rank(value, rank)
+    for axis, (before, after) in pads.items():
+        activation = _pad_axis(context, activation, axis, Pad(before, 0, after, 0, fill, mode))
+    return activation
+
+
+def _pad_axis(context: Context, activation: Activation, axis: int, operator: Pad) -> Activation:
+    """Any axis padded, as rows: the axes before it are the batch, those after it the columns."""
+    shape = activation.shape
+    value = context.reshaped(activation, (math.prod(shape[:axis]), 1, shape[axis], math.prod(shape[axis + 1 :])))
+    padded = context.emit(operator, [value])
+    return Activation(padded, (*shape[:axis], context.shapes[padded][2], *shape[axis + 1 :]))
 
 
 def _viewed(activation: Activation, shape: Sequence[int]) -> Activation:

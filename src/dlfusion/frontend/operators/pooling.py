@@ -1,7 +1,7 @@
 """Pooling, over windows and over whole maps."""
 
 from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
 from dlfusion.frontend.model import Node
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
@@ -17,7 +17,7 @@ def max_pool(node: Node, context: Context) -> Activation:
     """MaxPool, without its indices (whose order, storage_order, then has no effect); ceil mode becomes padding."""
     activation = context.activation(node)
     window = _window(node, activation)
-    pads = _padding(node, context, activation, window)
+    pads = _padding(node, activation, window)
     return _pooled(context, activation, MaxPool(window.kernel, window.strides, pads, window.dilations))
 
 
@@ -25,7 +25,7 @@ def lp_pool(node: Node, context: Context) -> Activation:
     """LpPool of the norms 1 and 2; ceil mode becomes padding."""
     activation = context.activation(node)
     window = _window(node, activation)
-    pads = _padding(node, context, activation, window)
+    pads = _padding(node, activation, window)
     operator = LpPool(window.kernel, window.strides, pads, window.dilations, _norm(node))
     return _pooled(context, activation, operator)
 
@@ -34,7 +34,7 @@ def average_pool(node: Node, context: Context) -> Activation:
     """AveragePool."""
     activation = context.activation(node)
     window = _window(node, activation)
-    excess = _excess(node, context, activation, window)
+    excess = _excess(node, activation, window)
     counts = bool(integer(node, "count_include_pad", 0))
     operator = AveragePool(window.kernel, window.strides, window.pads, excess, counts, window.dilations)
     return _pooled(context, activation, operator)
@@ -69,17 +69,17 @@ def _norm(node: Node) -> int:
     return p
 
 
-def _padding(node: Node, context: Context, activation: Activation, window: Sliding) -> Padding:
+def _padding(node: Node, activation: Activation, window: Sliding) -> Padding:
     """The declared padding and what ceil mode adds."""
-    rows, columns = _excess(node, context, activation, window)
+    rows, columns = _excess(node, activation, window)
     top, left, bottom, right = window.pads
     return (top, left, bottom + rows, right + columns)
 
 
-def _excess(node: Node, context: Context, activation: Activation, window: Sliding) -> Pair:
+def _excess(node: Node, activation: Activation, window: Sliding) -> Pair:
     if not integer(node, "ceil_mode", 0):
         return (0, 0)
-    height, width = context.shapes[context.canonical(activation)][2:]
+    height, width = map_axes(activation.shape)[2:]
     top, left, bottom, right = window.pads
     return (
         ceil_mode_excess(height, window.kernel[0], window.strides[0], window.dilations[0], top, bottom),
@@ -88,14 +88,14 @@ def _excess(node: Node, context: Context, activation: Activation, window: Slidin
 
 
 def _pooled(context: Context, activation: Activation, operator: Operator) -> Activation:
-    value = context.emit(operator, [context.canonical(activation)])
+    value = context.emit(operator, [context.map_of(activation)])
     return context.of_rank(value, len(activation.shape))
 
 
 def _global(context: Context, activation: Activation, operator: Operator) -> Activation:
     if len(activation.shape) < 3:
         raise InvalidNodeError(f"its input of shape {activation.shape} has no map")
-    value = context.emit(operator, [context.canonical(activation)])
+    value = context.emit(operator, [context.as_it_lies(activation)])
     return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2)))
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from dlfusion.frontend.attributes import from_front, integer, integers, number, numbers, text
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
 from dlfusion.frontend.model import Node
 from dlfusion.ops.resize import WHOLE, Coordinates, Region, Resize, ResizeMode, Rounding
 
@@ -22,7 +22,7 @@ def resize(node: Node, context: Context) -> Activation:
     mode = _mode(node)
     if mode is ResizeMode.NEAREST and integer(node, "antialias", 0):
         raise InvalidNodeError("antialias is 1, but mode is nearest")
-    height, width = four_axes(sizes)[2:]
+    height, width = map_axes(sizes)[2:]
     operator = Resize(
         height,
         width,
@@ -62,7 +62,7 @@ def _first_version(node: Node, context: Context, scales: tuple[float, ...] | Non
     if shrinks and enlarges and mode is ResizeMode.NEAREST:
         raise UnsupportedNodeError(f"it shrinks and enlarges at once (scales {list(scales)})")
     rounding = Rounding.CEIL if shrinks else Rounding.FLOOR
-    height, width = four_axes(sizes)[2:]
+    height, width = map_axes(sizes)[2:]
     operator = Resize(height, width, mode, Coordinates.ASYMMETRIC, rounding, _map_factors(scales))
     return _emit(context, activation, sizes, operator)
 
@@ -70,15 +70,14 @@ def _first_version(node: Node, context: Context, scales: tuple[float, ...] | Non
 def _emit(context: Context, activation: Activation, sizes: tuple[int, ...], operator: Resize) -> Activation:
     if sizes[:2] != activation.shape[:2] or len(sizes) not in (3, 4):
         raise UnsupportedNodeError(f"it resizes {activation.shape} to {sizes}; only maps can be resized")
-    return Activation(context.emit(operator, [context.canonical(activation)]), sizes)
+    return Activation(context.emit(operator, [context.map_of(activation)]), sizes)
 
 
 def _map_factors(scales: tuple[float, ...] | None) -> tuple[float, float] | None:
     """Those of height and width."""
     if scales is None:
         return None
-    height, width = (*scales[2:], 1.0, 1.0)[:2]
-    return height, width
+    return (1.0, scales[2]) if len(scales) == 3 else (scales[2], scales[3])
 
 
 def _mode(node: Node) -> ResizeMode:
@@ -132,7 +131,8 @@ def _region(node: Node, context: Context, rank: int) -> Region:
         raise UnsupportedNodeError(f"its region {list(limits)} reaches outside the map, or is turned round")
     if any(found.get(axis, (0, 1)) != (0, 1) for axis in (0, 1)):
         raise UnsupportedNodeError(f"its region {list(limits)} is a part of the batch or of the channels")
-    return found.get(2, (0.0, 1.0)), found.get(3, (0.0, 1.0))
+    whole = (0.0, 1.0)
+    return (whole, found.get(2, whole)) if rank == 3 else (found.get(2, whole), found.get(3, whole))
 
 
 def _scaled(shape: tuple[int, ...], scales: tuple[float, ...]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from dlfusion.frontend.attributes import from_front, integer, integers
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError, four_axes
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.ops.slice import Slice
 
@@ -71,11 +71,13 @@ def sliced(context: Context, activation: Activation, parts: dict[int, Part]) -> 
     if mapped:
         if not parts:
             return activation
-        padded = four_axes(activation.shape)
-        taken = [parts.get(axis, Part(0, padded[axis])) for axis in (1, 2, 3)]
+        of_channels = set(parts) == {1}
+        value = context.as_it_lies(activation) if of_channels else context.map_of(activation)
+        if len(shape) == 3 and 2 in parts:
+            parts = {3 if axis == 2 else axis: part for axis, part in parts.items()}  # a line is the width of its map
+        taken = [parts.get(axis, Part(0, context.shapes[value][axis])) for axis in (1, 2, 3)]
         starts, sizes, steps = zip(*((part.start, part.size, part.step) for part in taken), strict=True)
-        value = context.emit(Slice(starts, sizes, steps), [context.canonical(activation)])
-        return Activation(value, shape)
+        return Activation(context.emit(Slice(starts, sizes, steps), [value]), shape)
     for axis, part in parts.items():
         activation = _one_axis(context, activation, axis, part)
     return activation
