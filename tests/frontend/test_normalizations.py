@@ -264,10 +264,11 @@ def test_expand() -> None:
     check(nodes, {"shape": integers(*SHAPE)})
     check([node("Relu", "x", "r"), node("Expand", "r shape", "y")], {"shape": integers(1, 1, 1)})
     check([node("Expand", "x shape", "y")], {"shape": integers(2, 6, 7, 5)}, shape=(2, 6, 1, 5))
-    with pytest.raises(UnsupportedError, match="only maps can grow"):
-        load(
-            make_model([node("Expand", "x shape", "y")], {"x": (1, 1, 7, 5)}, constants={"shape": integers(1, 6, 1, 1)})
-        )
+    mask = [node("ReduceMax", "x", "m", axes=[1]), node("Expand", "m shape", "e"), node("Mul", "x e", "y")]
+    check(mask, {"shape": integers(*SHAPE)})
+    check([node("Expand", "x shape", "y")], {"shape": integers(2, 6, 7, 5)}, shape=(2, 1, 1, 1))
+    with pytest.raises(UnsupportedError, match="only channels and maps can grow"):
+        load(make_model([node("Expand", "x shape", "y")], {"x": (1, 6, 7, 5)}, constants={"shape": integers(*SHAPE)}))
 
 
 def test_products() -> None:
