@@ -172,7 +172,7 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ("Resize", ["x", "", "c"], {"antialias": 1}, {"c": np.ones(4, np.float32)}, 18, "antialias is 1"),
     ("Resize", ["x", "", "c"], {}, {"c": np.array([1, 2, 1, 1], np.float32)}, 17, "only maps can be resized"),
     ("Pad", ["x", "c"], {}, {"c": np.array([0, 1, 0, 0, 0, 0, 0, 0])}, 17, "only maps can be padded"),
-    ("Mul", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
+    ("Mul", ["x", "c"], {}, {"c": weights(6, 1)}, 17, r"varies along axis 2 of \(1, 4, 6, 6\)"),
     ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, "does not broadcast"),
     ("Div", ["c", "x"], {}, {"c": weights(1)}, 17, "only division of an activation by a constant"),
     ("ReduceL2", ["x"], {"axes": [2]}, {}, 17, "only channels are supported"),
