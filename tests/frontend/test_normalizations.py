@@ -216,6 +216,32 @@ def test_gates_of_one_place_with_channels_last() -> None:
     assert labels(check(nodes, {"w": weights(3, 6), "v": weights(6)}, shape=(2, 1, 3))) == ["Gemm"]
 
 
+def test_tokens_that_come_as_such() -> None:
+    """A mixer's block on an input N x places x C: its constants belong to the last axis, its maps meet."""
+    constants: Constants = {"w": weights(6, 6), "b": weights(6), **SCALES, "map": integers(2, 3, 4, 6)}
+    nodes = [
+        node("LayerNormalization", "x scale shift", "l"),
+        node("MatMul", "l w", "m"),
+        node("Add", "m b", "a"),
+        node("ReduceMean", "a", "p", axes=[1]),
+        node("Mul", "p a", "g"),
+        node("Add", "x g", "r"),
+        node("Mul", "r b", "y"),
+    ]
+    check(nodes, {name: array for name, array in constants.items() if name != "map"}, shape=(2, 12, 6))
+    nodes = [
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+        node("Reshape", "t tokens", "a"),
+        node("Reshape", "x list", "l"),
+        node("Transpose", "l", "b", perm=[0, 2, 1]),
+        node("Reshape", "b other", "c"),
+        node("Relu", "c", "d"),
+        node("Reshape", "d tokens", "e"),
+        node("Add", "a e", "y"),
+    ]
+    check(nodes, {"tokens": integers(2, 35, 6), "list": integers(2, 6, 35), "other": integers(2, 5, 7, 6)})
+
+
 def test_flattened_channels_last() -> None:
     """As TensorFlow flattens: the order of weights changes, not that of data."""
     nodes = [
@@ -264,10 +290,11 @@ def test_expand() -> None:
     check(nodes, {"shape": integers(*SHAPE)})
     check([node("Relu", "x", "r"), node("Expand", "r shape", "y")], {"shape": integers(1, 1, 1)})
     check([node("Expand", "x shape", "y")], {"shape": integers(2, 6, 7, 5)}, shape=(2, 6, 1, 5))
-    with pytest.raises(UnsupportedError, match="only maps can grow"):
-        load(
-            make_model([node("Expand", "x shape", "y")], {"x": (1, 1, 7, 5)}, constants={"shape": integers(1, 6, 1, 1)})
-        )
+    mask = [node("ReduceMax", "x", "m", axes=[1]), node("Expand", "m shape", "e"), node("Mul", "x e", "y")]
+    check(mask, {"shape": integers(*SHAPE)})
+    check([node("Expand", "x shape", "y")], {"shape": integers(2, 6, 7, 5)}, shape=(2, 1, 1, 1))
+    with pytest.raises(UnsupportedError, match="only channels and maps can grow"):
+        load(make_model([node("Expand", "x shape", "y")], {"x": (1, 6, 7, 5)}, constants={"shape": integers(*SHAPE)}))
 
 
 def test_products() -> None:

@@ -17,6 +17,8 @@ from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.group_normalize import GroupNormalize
+from dlfusion.ops.layer_normalize import LayerNormalize
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
@@ -41,6 +43,7 @@ KINDS = (
     "relu",
     "gate",
     "mask",
+    "normalized",
 )
 TALLEST = 64
 
@@ -145,6 +148,8 @@ def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -
             return builder.node(Mul(), [source, _conv(builder, pooled, 1, channels=shape[1])])
         case "mask":
             return builder.node(Mul(), [source, _conv(builder, source, 3)])
+        case "normalized":
+            return builder.node(draw(st.sampled_from((GroupNormalize(shape[1]), LayerNormalize()))), [source])
         case _:
             return _conv(builder, source, 3, channels=draw(st.integers(1, 2)))
 

@@ -1,13 +1,15 @@
 """Operators on single elements, applied to activations with channels last without moving their data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlfusion.frontend.context import Activation, Context
 from dlfusion.frontend.model import Node, Value
+from dlfusion.ops.operator import Shape
 
 ELEMENTWISE = frozenset(
     {
@@ -23,56 +25,69 @@ ELEMENTWISE = frozenset(
 def convert_in_graph_order(
     converter: Callable[[Node, Context], Activation | Sequence[Activation | None]], node: Node, context: Context
 ) -> Activation | None:
-    """The node's result with channels last, if all its activations have them last and it works on single elements.
+    """The result of a node that works on single elements, with channels last, if its inputs have them last.
 
     The converter sees activations and constants with the axes of the graph. None if it has to see ONNX's.
     """
     if node.op_type not in ELEMENTWISE:
         return None
-    given = [context.lookup(value) for value in node.inputs if value is not None and value.constant is None]
-    activations = [_with_channels_last(activation, context) for activation in given]
-    if not any(one.channels_last for one in given) or not all(one.channels_last for one in activations):
+    given = {value.name: context.lookup(value) for value in node.inputs if value is not None and value.constant is None}
+    constants = [value.constant() for value in node.inputs if value is not None and value.constant is not None]
+    shape = _common_shape([activation.shape for activation in given.values()])
+    if shape is None or not all(_fits(constant, shape) for constant in constants):
         return None
-    try:
-        shape = tuple(int(size) for size in np.broadcast_shapes(*(one.shape for one in activations)))
-    except ValueError:
+    if any(activation.channels_last for activation in given.values()):
+        turned = {name: _with_channels_last(activation, context) for name, activation in given.items()}
+    elif _belong_last([activation.shape for activation in given.values()], constants, shape):
+        turned = {name: context.last(activation) for name, activation in given.items()}
+    else:
         return None
-    inputs = [_in_graph_order(value, shape, context) for value in node.inputs if value is not None]
-    if len({len(one.shape) for one in activations}) > 1 or None in inputs:
+    if not all(activation.channels_last for activation in turned.values()):
         return None
-    turned = iter(inputs)
-    result = converter(
-        replace(node, inputs=tuple(None if value is None else next(turned) for value in node.inputs)), context
-    )
+    largest = max(turned.values(), key=lambda activation: prod(activation.shape))
+    sizes = context.shapes[largest.value]
+    inputs = tuple(None if value is None else _in_graph_order(value, turned, sizes, context) for value in node.inputs)
+    result = converter(replace(node, inputs=inputs), context)
     if not isinstance(result, Activation):
         raise TypeError(f"{node.op_type} has one output, but its converter returned {len(result)}")
     return Activation(result.value, shape, channels_last=True)
 
 
+def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """The shape of the result, if each activation has it, or one place of it, and it has channels behind a map."""
+    largest = max(shapes, key=prod, default=())
+    ends = {(len(shape), shape[0], shape[-1]) for shape in shapes if len(shape) > 2}
+    if ends != {(len(largest), *largest[:1], *largest[-1:])} or any(len(shape) < 3 for shape in shapes):
+        return None
+    return largest if all(shape == largest or prod(shape[1:-1]) == 1 for shape in shapes) else None
+
+
+def _fits(constant: NDArray[np.generic], shape: tuple[int, ...]) -> bool:
+    """True for a number, and for one number of each channel where channels are last."""
+    return constant.size == 1 or (constant.shape[-1] == constant.size == shape[-1] and constant.ndim <= len(shape))
+
+
+def _belong_last(shapes: list[tuple[int, ...]], constants: list[NDArray[np.generic]], shape: tuple[int, ...]) -> bool:
+    """True if an operand varies along the last axis but not along the map before it: channels are last then."""
+    small = [own for own in shapes if own != shape] + [constant.shape for constant in constants]
+    return any(own[-1:] == shape[-1:] != (1,) for own in small)
+
+
 def _with_channels_last(activation: Activation, context: Context) -> Activation:
     """The activation, with channels last if it has but one place and so has them anywhere."""
-    batch, *places, channels = activation.shape if len(activation.shape) > 2 else (0, 0, 0)
+    batch, *places, channels = activation.shape
     is_free = prod(places) == 1 and context.shapes[activation.value][:2] == (batch, channels)
     return replace(activation, channels_last=activation.channels_last or is_free)
 
 
-def _in_graph_order(value: Value, shape: tuple[int, ...], context: Context) -> Value | None:
-    """The input with channels second; None if it varies along the map and so has no such form.
-
-    An activation gets the four axes of its value, so that all that have the same map can meet.
-    """
-    channels = shape[-1]
+def _in_graph_order(value: Value, turned: Mapping[str, Activation], sizes: Shape, context: Context) -> Value:
+    """The input with channels second; an activation gets the `sizes` of the largest, or one place of them."""
     if value.constant is None:
-        activation = context.lookup(value)
-        if activation.shape != shape and prod(activation.shape) != shape[0] * channels:
-            return None
-        turned = f"{value.name}, channels second"
-        sizes = context.shapes[activation.value]
-        context.bind(turned, Activation(activation.value, sizes))
-        return Value(turned, sizes)
+        activation = turned[value.name].channels_first
+        wanted = sizes if prod(activation.shape) == prod(sizes) else (*sizes[:2], 1, 1)
+        name = f"{value.name}, channels second"
+        context.bind(name, Activation(context.reshaped(activation, wanted), wanted))
+        return Value(name, wanted)
     constant = value.constant()
-    if constant.size == 1:
-        return replace(value, shape=(), constant=lambda: constant.reshape(()))
-    if constant.shape[-1:] != (channels,) or constant.size != channels:
-        return None
-    return replace(value, shape=(channels, 1, 1), constant=lambda: constant.reshape(channels, 1, 1))
+    shape = () if constant.size == 1 else (constant.size, 1, 1)
+    return replace(value, shape=shape, constant=lambda: constant.reshape(shape))

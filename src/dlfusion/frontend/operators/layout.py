@@ -9,9 +9,10 @@ from dlfusion.frontend.attributes import from_front, integer, integers, number, 
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
 from dlfusion.frontend.model import Node
 from dlfusion.ops.channel_shuffle import ChannelShuffle
+from dlfusion.ops.conv import Conv
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
 from dlfusion.ops.pad import Pad, PadMode
-from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
+from dlfusion.ops.resize import Resize, ResizeMode
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.transpose import Transpose
 
@@ -154,7 +155,7 @@ def _swapped(context: Context, activation: Activation, moved: Sequence[int], *, 
 
 
 def expand(node: Node, context: Context) -> Activation:
-    """Expand along the map to a constant shape."""
+    """Expand of channels and the map to a constant shape."""
     activation = context.activation(node)
     wanted = tuple(int(size) for size in context.constant(node, 1).reshape(-1))
     try:
@@ -164,12 +165,17 @@ def expand(node: Node, context: Context) -> Activation:
     aligned = Activation(activation.value, (1,) * (len(shape) - len(activation.shape)) + activation.shape)
     if aligned.shape == shape:
         return aligned
-    (batch, channels, *sizes), (*kept, height, width) = four_axes(aligned.shape), four_axes(shape)
-    if kept != [batch, channels] or any(own not in (1, size) for own, size in zip(sizes, (height, width), strict=True)):
-        raise UnsupportedNodeError(f"it expands {activation.shape} to {shape}; only maps can grow")
-    value = context.emit(
-        Resize(height, width, ResizeMode.NEAREST, Coordinates.ASYMMETRIC, Rounding.FLOOR), [context.canonical(aligned)]
-    )
+    (batch, channels, *sizes), (images, wanted_channels, *wanted_sizes) = four_axes(aligned.shape), four_axes(shape)
+    if images != batch or any(own not in (1, size) for own, size in zip(sizes, wanted_sizes, strict=True)):
+        raise UnsupportedNodeError(f"it expands {activation.shape} to {shape}; only channels and maps can grow")
+    value = context.canonical(aligned)
+    if wanted_channels != channels:
+        ones = np.ones((wanted_channels, 1, 1, 1), np.float32)
+        copied = [("weights", ones), ("bias", np.zeros(wanted_channels, np.float32))]
+        value = context.emit(Conv((1, 1)), [value], copied, role="channels")
+    if wanted_sizes != sizes:
+        height, width = wanted_sizes
+        value = context.emit(Resize(height, width, ResizeMode.NEAREST), [value])
     return Activation(value, shape)
 
 
