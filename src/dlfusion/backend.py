@@ -65,7 +65,7 @@ class DlfusionRep(BackendRep):
         values = self._named(inputs)
         compiled = self._compiled
         if compiled is None or not all(_equal(values[name], array) for name, array in self._fixed.items()):
-            network, fixed = _fit(self._model, self._inputs, values)
+            network, fixed = fit(self._model, values)
             compiled = self._compile(fixed, network)
         return compiled.outputs(*(values[port.name] for port in self._inputs if port.name not in self._fixed))
 
@@ -181,12 +181,13 @@ def _equal(first: NDArray[Any], second: NDArray[Any]) -> bool:
     return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
 
 
-def _fit(model: ModelProto, ports: Sequence[ValueInfoProto], values: Values) -> tuple[Network, Values]:
+def fit(model: ModelProto, values: Values) -> tuple[Network, Values]:
     """The network with the fewest fixed inputs that is supported, and their values.
 
     Raises:
         UnsupportedError: there is none; with the reason that stays when all inputs but one are fixed.
     """
+    ports = _inputs(model)
     floats = [port for port in ports if _is_float32(port)]
     if not floats:
         raise UnsupportedError("no input is float32; at least one must be, since constants alone are no model")
@@ -196,13 +197,13 @@ def _fit(model: ModelProto, ports: Sequence[ValueInfoProto], values: Values) -> 
         fixed = {port.name: values[port.name] for port in ports if port.name not in free}
         shapes = {port.name: values[port.name].shape for port in floats[:varying] if not _is_static(port)}
         try:
-            return import_model(_bound(model, fixed), shapes), fixed
+            return import_model(with_constants(model, fixed), shapes), fixed
         except UnsupportedError as error:
             refusal = error
     raise refusal
 
 
-def _bound(model: ModelProto, fixed: Values) -> ModelProto:
+def with_constants(model: ModelProto, fixed: Values) -> ModelProto:
     """The model with constants in place of inputs."""
     if not fixed:
         return model

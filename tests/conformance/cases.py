@@ -36,6 +36,12 @@ class Case:
     model: ModelProto
     source: TestCase
 
+    def values(self) -> dict[str, NDArray[Any]]:
+        """The first arrays for each input that has no default."""
+        defaults = {tensor.name for tensor in self.model.graph.initializer}
+        names = [port.name for port in self.model.graph.input if port.name not in defaults]
+        return dict(zip(names, next(self.data())[0], strict=True))
+
     def run(self, strategy: str) -> None:
         """Compiles the model and compares its outputs as the standard's own runner does.
 
@@ -44,11 +50,12 @@ class Case:
             AssertionError: outputs differ.
         """
         prepared = backend.prepare(self.model, strategy=strategy)
-        for inputs, expected in self._data():
+        for inputs, expected in self.data():
             outputs = prepared.run(inputs)
             Runner.assert_similar_outputs(expected, outputs, self.source.rtol, self.source.atol)
 
-    def _data(self) -> Iterator[DataSet]:
+    def data(self) -> Iterator[DataSet]:
+        """Inputs and expected outputs, once or several times."""
         if self.source.data_sets is not None:
             for inputs, outputs in self.source.data_sets:
                 yield _arrays(inputs), _arrays(outputs)

@@ -18,6 +18,9 @@ from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.transpose import Transpose
 
+MOST_ELEMENTS = 2**31 - 1
+"""Of an activation: kernels count rows, columns and channels in 32 bits."""
+
 Parameters = Sequence[tuple[str, Array]]
 """Role, such as `weights`, and array of each constant of a node."""
 
@@ -176,6 +179,7 @@ class Context:
 
         Raises:
             InvalidNodeError: the shapes do not fit the operator.
+            UnsupportedNodeError: the result is too large.
         """
         output = _unique(".".join(filter(None, (self._output, role))), self._values)
         try:
@@ -184,6 +188,8 @@ class Context:
             )
         except ValueError as error:
             raise InvalidNodeError(str(error)) from error
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise UnsupportedNodeError(f"its result of shape {shape} has more than {MOST_ELEMENTS} elements")
         names = []
         for constant, array in constants:
             names.append(_unique(f"{output}.{constant}", self._values))

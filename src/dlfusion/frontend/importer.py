@@ -1,6 +1,7 @@
 """Reads a model and converts it node by node."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,12 +11,13 @@ import onnx
 
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend.channels_last import convert_in_graph_order
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.context import MOST_ELEMENTS, Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.decomposed import compose_normalizations
 from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
-from dlfusion.frontend.reading import Source, parse
+from dlfusion.frontend.reading import Source, parse, require_text
+from dlfusion.frontend.schema import check_form
 from dlfusion.graph.graph import Graph, Port
 from dlfusion.ops.reshape import Reshape
 
@@ -35,6 +37,8 @@ def load(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> G
     """
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     model = parse(Path(source)) if isinstance(source, str | os.PathLike) else source
+    if isinstance(model, onnx.ModelProto):
+        require_text(model)
     if isinstance(model, onnx.ModelProto) and not shapes:
         plain = plain_model(model)
         # What is not supported is told below: preparation finds the shapes behind such a node, and so the next ones.
@@ -52,6 +56,10 @@ def _graph(model: Model) -> Graph:
     inputs = []
     for value in model.inputs:
         shape = value.shape or ()
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise UnsupportedError(
+                f"input {value.name} of shape {shape} has more than {MOST_ELEMENTS} elements; use a smaller shape"
+            )
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
     _convert(compose_normalizations(model).nodes, context)
     fed = {port.value for port in inputs}
@@ -73,8 +81,9 @@ def _convert(nodes: Iterable[Node], context: Context) -> None:
         except UnsupportedNodeError as error:
             problems.append(f"{_title(node)}: {error}")
             results = _stand_ins(node, context)
-        except (InvalidNodeError, ValueError) as error:
-            # Operators raise ValueError for attributes that no model may have, such as a stride of 0.
+        except (InvalidNodeError, ValueError, ArithmeticError) as error:
+            # Operators raise ValueError for attributes that no model may have, such as a stride of 0; infinite scales
+            # overflow before an operator sees them.
             raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
         for value, activation in zip(node.outputs, results, strict=False):
             if activation is not None:
@@ -91,6 +100,7 @@ def _converted(node: Node, context: Context) -> Sequence[Activation | None]:
     if converter is None:
         domain = f" of domain {node.domain}" if node.domain else ""
         raise UnsupportedNodeError(f"the operator{domain} is not supported")
+    check_form(node, context.opset)
     if not all(context.known(value) for value in node.inputs if value is not None):
         return ()
     found = convert_in_graph_order(converter, node, context) or converter(node, context)
