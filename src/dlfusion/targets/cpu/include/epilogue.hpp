@@ -8,6 +8,7 @@ namespace dlfusion {
 template <class... Operations>
 struct Epilogue {
   static constexpr int STEPS = sizeof...(Operations);
+  static constexpr bool READS_MAPS = (Operations::READS_MAP || ...);
   static_assert(STEPS <= EPILOGUE_STEPS, "the epilogue is longer than a shape structure holds");
 
   // One slot for each operation; at least one, because arrays of length zero do not exist.
@@ -31,8 +32,11 @@ struct Epilogue {
         slot.data = operand.row(operand.height == 1 ? 0 : row);
         slot.channel_stride = operand.channel_stride;
       } else if (step.constant >= 0) {
-        slot.data = call.constants + step.constant + row * step.row_stride;
-        slot.channel_stride = step.channel_stride;
+        slot.data = call.constants + step.constant;
+        if constexpr (READS_MAPS) {
+          slot.data += row * step.row_stride;
+          slot.channel_stride = step.channel_stride;
+        }
       }
     }
   }

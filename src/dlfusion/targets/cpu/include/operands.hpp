@@ -48,12 +48,13 @@ struct Planar {
 
 // What an operation of two operands takes beside the value `v`. All activations have the output's layout, and the row
 // of the output's or their only one.
-struct Element {  // the same element of an activation or a constant map
+struct Element {  // the same element of an activation
   template <class Layout>
   static DLFUSION_INLINE Vector of(Vector, const EpilogueSlot& s, int unit, long offset) {
     return load(s.data + unit * s.channel_stride + offset);
   }
 };
+struct Map : Element {};  // the same element of a map of constants
 struct Pooled {  // of an activation of one column
   template <class Layout>
   static DLFUSION_INLINE Vector of(Vector, const EpilogueSlot& s, int unit, long) {
@@ -91,9 +92,11 @@ struct Itself {
   }
 };
 
-// An operation is a type with apply<Layout>(value, slot, channel unit, offset of the vector inside the unit's row).
+// An operation is a type with apply<Layout>(value, slot, channel unit, offset of the vector inside the unit's row), and
+// with READS_MAP, which is true if it needs the strides of `EpilogueStep`.
 template <Vector (*FUNCTION)(Vector)>
 struct Unary {
+  static constexpr bool READS_MAP = false;
   template <class Layout>
   static DLFUSION_INLINE Vector apply(Vector v, const EpilogueSlot&, int, long) {
     return FUNCTION(v);
@@ -102,14 +105,19 @@ struct Unary {
 
 template <Vector (*FUNCTION)(Vector, float, float)>
 struct UnaryOfNumbers {  // a and b
+  static constexpr bool READS_MAP = false;
   template <class Layout>
   static DLFUSION_INLINE Vector apply(Vector v, const EpilogueSlot& s, int, long) {
     return FUNCTION(v, s.a, s.b);
   }
 };
 
+constexpr bool is_map(const void*) { return false; }
+constexpr bool is_map(const Map*) { return true; }
+
 template <Vector (*FUNCTION)(Vector, Vector), class Operand>
 struct Binary {
+  static constexpr bool READS_MAP = is_map(static_cast<Operand*>(nullptr));
   template <class Layout>
   static DLFUSION_INLINE Vector apply(Vector v, const EpilogueSlot& s, int unit, long offset) {
     return FUNCTION(v, Operand::template of<Layout>(v, s, unit, offset));

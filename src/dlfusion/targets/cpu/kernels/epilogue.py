@@ -147,7 +147,7 @@ def _with_constant(operation: str, values: Array, shape: Shape, section: Section
         memory[:] = padded.reshape(units, lanes, height, columns).transpose(2, 0, 3, 1).reshape(-1)
 
     return Step(
-        f"{operation}<Element>",
+        f"{operation}<Map>",
         constant=section.append_later(height * units * columns * lanes, fill),
         row_stride=0 if height == 1 else units * columns * lanes,
         channel_stride=0 if channels == 1 else columns * lanes,
