@@ -1,6 +1,6 @@
 """NumPy's broadcasting rules, as far as operators of the graph can express them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,9 @@ from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Uns
 from dlfusion.graph.graph import Array
 from dlfusion.ops.operator import Shape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
+
+Axes = Callable[[Sequence[int]], Shape]
+"""How an ONNX shape becomes one of the graph: `four_axes`, or `map_axes` for lines that lie along the width."""
 
 
 def per_channel(constant: Array, shape: Sequence[int]) -> Array:
@@ -52,13 +55,14 @@ def pair(context: Context, first: Activation, second: Activation) -> Pair:
         InvalidNodeError: the shapes do not broadcast.
     """
     shape = _joint(first.shape, second.shape)
-    sizes = [_sizes(activation, shape) for activation in (first, second)]
+    axes = context.common_axes((first, second))
+    sizes = [_sizes(activation, shape, axes) for activation in (first, second)]
     values = [context.reshaped(activation, size) for activation, size in zip((first, second), sizes, strict=True)]
-    if four_axes(shape) not in sizes:
-        index = int(sizes[0][:2] != four_axes(shape)[:2])
-        values[index] = _repeated(context, values[index], sizes[index], shape)
-        sizes[index] = four_axes(shape)
-    large = sizes.index(four_axes(shape))
+    if axes(shape) not in sizes:
+        index = int(sizes[0][:2] != axes(shape)[:2])
+        values[index] = _repeated(context, values[index], sizes[index], shape, axes)
+        sizes[index] = axes(shape)
+    large = sizes.index(axes(shape))
     if sizes[1 - large][0] != sizes[large][0]:
         raise UnsupportedNodeError(f"its inputs are {first.shape} and {second.shape}; a batch of 1 cannot be repeated")
     return Pair((values[large], values[1 - large]), large == 1, shape)
@@ -86,14 +90,15 @@ def with_constant(context: Context, activation: Activation, constant: Array) -> 
         InvalidNodeError: the shapes do not broadcast.
     """
     shape = _joint(activation.shape, constant.shape)
-    size = _sizes(activation, shape)
+    axes = context.common_axes((activation,)) if len(shape) == 3 else four_axes
+    size = _sizes(activation, shape, axes)
     value = context.reshaped(activation, size)
-    if size != four_axes(shape):
-        value = _repeated(context, value, size, shape)
+    if size != axes(shape):
+        value = _repeated(context, value, size, shape, axes)
     aligned = constant.reshape((1,) * (len(shape) - constant.ndim) + constant.shape)
     if len(shape) > 4:
         aligned = np.broadcast_to(aligned, (*aligned.shape[:3], *shape[3:]))
-    array = aligned.reshape(four_axes(aligned.shape))
+    array = aligned.reshape(axes(aligned.shape))
     for axis in range(4):
         first = array.take([0], axis)
         if np.array_equal(np.broadcast_to(first, array.shape), array):
@@ -110,17 +115,17 @@ def _joint(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
         raise InvalidNodeError(f"shapes {tuple(first)} and {tuple(second)} do not broadcast") from None
 
 
-def _sizes(activation: Activation, shape: tuple[int, ...]) -> Shape:
+def _sizes(activation: Activation, shape: tuple[int, ...], axes: Axes) -> Shape:
     """The activation's four axes beside those of `shape`, which it broadcasts to."""
     aligned = (1,) * (len(shape) - len(activation.shape)) + activation.shape
     if len(shape) > 4 and any(size != 1 for size in aligned[3:]) and aligned[3:] != shape[3:]:
         raise UnsupportedNodeError(f"an input of shape {activation.shape} is repeated along some of the last axes only")
-    return four_axes(aligned)
+    return axes(aligned)
 
 
-def _repeated(context: Context, value: str, size: Shape, shape: tuple[int, ...]) -> str:
+def _repeated(context: Context, value: str, size: Shape, shape: tuple[int, ...], axes: Axes) -> str:
     """The value with its only row, its only column or both repeated to `shape`."""
-    batch, channels, height, width = four_axes(shape)
+    batch, channels, height, width = axes(shape)
     if size[:2] != (batch, channels):
         raise UnsupportedNodeError(f"its inputs broadcast to {shape}, but none has all {batch} x {channels} channels")
     operator = Resize(height, width, ResizeMode.NEAREST, Coordinates.ASYMMETRIC, Rounding.FLOOR)

@@ -68,7 +68,12 @@ def _fits(constant: NDArray[np.generic], shape: tuple[int, ...]) -> bool:
 
 
 def _belong_last(shapes: list[tuple[int, ...]], constants: list[NDArray[np.generic]], shape: tuple[int, ...]) -> bool:
-    """True if an operand varies along the last axis but not along the map before it: channels are last then."""
+    """True if an operand of a list of tokens varies along its last axis only: channels are last then.
+
+    Where the axes are four it is more often a mask that varies along the width, which the graph can express.
+    """
+    if len(shape) != 3:
+        return False
     small = [own for own in shapes if own != shape] + [constant.shape for constant in constants]
     return any(own[-1:] == shape[-1:] != (1,) for own in small)
 

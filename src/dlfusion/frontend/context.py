@@ -5,7 +5,7 @@ an ONNX shape: reshaping costs nothing until an operator needs other axes than t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -226,10 +226,14 @@ class Context:
 
     def side_by_side(self, activations: Sequence[Activation]) -> list[str]:
         """The values of activations of one rank, all as `map_of` if one lies so, else as `canonical`."""
-        lines = [activation for activation in activations if map_axes(activation.shape) != four_axes(activation.shape)]
-        if any(self.shapes[line.value] == map_axes(line.shape) for line in lines):
-            return [self.map_of(activation) for activation in activations]
-        return [self.canonical(activation) for activation in activations]
+        axes = self.common_axes(activations)
+        return [self.reshaped(activation, axes(activation.shape)) for activation in activations]
+
+    def common_axes(self, activations: Sequence[Activation]) -> Callable[[Sequence[int]], Shape]:
+        """How activations that meet are laid out: `map_axes` if all are lines and one lies so, else `four_axes`."""
+        lines = all(len(activation.shape) == 3 for activation in activations)
+        lying = [self.shapes[one.value] == map_axes(one.shape) != four_axes(one.shape) for one in activations]
+        return map_axes if lines and any(lying) else four_axes
 
     def reshaped(self, activation: Activation, shape: Shape) -> str:
         """The value with the given axes: itself if it has them, else a reshape of it."""

@@ -84,7 +84,9 @@ def _convert(nodes: Iterable[Node], context: Context) -> None:
         except (InvalidNodeError, ValueError, ArithmeticError) as error:
             # Operators raise ValueError for attributes that no model may have, such as a stride of 0; infinite scales
             # overflow before an operator sees them.
-            raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
+            if not problems:
+                raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
+            results = _stand_ins(node, context)  # what it reads may have been made up for an unsupported node
         for value, activation in zip(node.outputs, results, strict=False):
             if activation is not None:
                 context.bind(value.name, activation)
