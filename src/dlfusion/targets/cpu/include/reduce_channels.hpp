@@ -27,22 +27,22 @@ struct SmallestChannel {
     return -channels.largest([](Vector x) { return -x; });
   }
 };
-struct SumOfMagnitudes {
+struct SumOfChannelMagnitudes {
   template <class Channels>
   static DLFUSION_INLINE Vector of(const Channels& channels) {
     return channels.sum([](Vector x) { return absolute(x); });
   }
 };
-struct SumOfSquares {
+struct SumOfChannelSquares {
   template <class Channels>
   static DLFUSION_INLINE Vector of(const Channels& channels) {
     return channels.sum([](Vector x) { return x * x; });
   }
 };
-struct RootOfSquares {
+struct NormOfChannels {
   template <class Channels>
   static DLFUSION_INLINE Vector of(const Channels& channels) {
-    return square_root(SumOfSquares::of(channels));
+    return square_root(SumOfChannelSquares::of(channels));
   }
 };
 

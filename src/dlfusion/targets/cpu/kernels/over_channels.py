@@ -28,9 +28,9 @@ _REDUCTIONS: Mapping[Reduction, str] = MappingProxyType(
         Reduction.SUM: "SumOfChannels",
         Reduction.MAXIMUM: "LargestChannel",
         Reduction.MINIMUM: "SmallestChannel",
-        Reduction.SUM_OF_SQUARES: "SumOfSquares",
-        Reduction.L1: "SumOfMagnitudes",
-        Reduction.L2: "RootOfSquares",
+        Reduction.SUM_OF_SQUARES: "SumOfChannelSquares",
+        Reduction.L1: "SumOfChannelMagnitudes",
+        Reduction.L2: "NormOfChannels",
     }
 )
 
