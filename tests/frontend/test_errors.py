@@ -157,6 +157,7 @@ def test_unused_unsupported_nodes_do_not_matter() -> None:
 X = {"x": (1, 4, 6, 6)}
 ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], int, str]] = [
     ("Conv", ["x", "x"], {}, {}, 17, "input x is computed at run time"),
+    ("AveragePool", ["x"], {"kernel_shape": [2, 2], "pads": [0, 2**40, 0, 0]}, {}, 17, "more than 1048576 are not"),
     ("AveragePool", ["x"], {"kernel_shape": [2, 2], "dilations": [2, 2]}, {}, 19, r"dilations are \[2, 2\]"),
     (
         "BatchNormalization",
@@ -243,6 +244,12 @@ def test_axes_that_do_not_exist(operator: str, attributes: dict[str, Any], axes:
         ModelError, match=rf"{operator} here is inconsistent: axis -?\d does not exist: there are \d axes"
     ):
         load(make_model([node], X, constants=constants))
+
+
+def test_axes_that_are_named_twice() -> None:
+    node = helper.make_node("Unsqueeze", ["x", "axes"], ["y"], name="here")
+    with pytest.raises(ModelError, match=r"Unsqueeze here is inconsistent: axes \[0, -5\] name one axis twice"):
+        load(make_model([node], {"x": (2, 3, 4)}, constants={"axes": np.array([0, -5])}))
 
 
 def test_value_that_nothing_defines() -> None:
