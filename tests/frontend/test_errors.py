@@ -158,6 +158,7 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ("Conv", ["x", "x"], {}, {}, 17, "input x is computed at run time"),
     ("LpPool", ["x"], {"kernel_shape": [2, 2], "p": 3}, {}, 17, "p is 3; only the norms 1 and 2"),
     ("AveragePool", ["x"], {"kernel_shape": [2, 2, 2]}, {}, 17, "it has 2 spatial dimensions, its kernel 3"),
+    ("AveragePool", ["x"], {"kernel_shape": [2, 2], "pads": [0, 2**40, 0, 0]}, {}, 17, "more than 1048576 are not"),
     (
         "BatchNormalization",
         ["x", "c", "c", "c", "c"],
@@ -271,6 +272,12 @@ def test_axes_that_do_not_exist(operator: str, attributes: dict[str, Any], axes:
         ModelError, match=rf"{operator} here is inconsistent: axis -?\d does not exist: there are \d axes"
     ):
         load(make_model([node], X, constants=constants))
+
+
+def test_axes_that_are_named_twice() -> None:
+    node = helper.make_node("Unsqueeze", ["x", "axes"], ["y"], name="here")
+    with pytest.raises(ModelError, match=r"Unsqueeze here is inconsistent: axes \[0, -5\] name one axis twice"):
+        load(make_model([node], {"x": (2, 3, 4)}, constants={"axes": np.array([0, -5])}))
 
 
 def test_value_that_nothing_defines() -> None:

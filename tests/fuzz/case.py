@@ -29,7 +29,7 @@ SECONDS = 10.0
 BUILD_SECONDS = 60.0
 MEMORY_BYTES = 4 << 30
 STRATEGIES = ("baseline", "fuse-all", "dlfusion")
-CASES_PER_CODE, CASES_PER_BUILD = 4, 50
+CASES_PER_CODE, CASES_PER_BUILD = 4, 200
 """Code is generated for every so many cases, and every so many are built, run and compared with NumPy."""
 
 Kind = Literal["compiled", "refused", "bug", "crash", "hang"]

@@ -67,6 +67,8 @@ def unsqueeze(node: Node, context: Context) -> Activation:
     axes = _axes(node, context) or ()
     rank = len(activation.shape) + len(axes)
     added = {from_front(axis, rank) for axis in axes}
+    if len(added) < len(axes):
+        raise InvalidNodeError(f"axes {list(axes)} name one axis twice")
     sizes = iter(activation.shape)
     return _viewed(activation, [1 if axis in added else next(sizes) for axis in range(rank)])
 
