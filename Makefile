@@ -17,16 +17,22 @@ DEMO_READY := $(VENV)/.ready-demo$(if $(COMPILER),,-compiler)
 PEERS_READY := $(VENV)/.ready-peers$(if $(COMPILER),,-compiler)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test conformance fuzz check format bench clean
 
 help:  ## Show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DEMO_READY)  ## Compile ResNet-50 to C++, check it against ONNX Runtime and time both
 	$(BIN)/python -m benchmarks.demo
 
 test: $(VENV)/.ready-dev  ## Run all tests on two processes
 	$(BIN)/python -m pytest -n 2
+
+conformance: $(VENV)/.ready-dev  ## Run the ONNX standard's own tests, which are a part of all tests
+	$(BIN)/python -m pytest -n 2 tests/conformance
+
+fuzz: $(VENV)/.ready-dev  ## Compile ten thousand damaged models: each must work or be refused; minutes
+	$(BIN)/python -W ignore -m tests.fuzz.run
 
 check: $(VENV)/.ready-dev  ## Format, lint, strict types and import contracts
 	$(BIN)/ruff format --check .

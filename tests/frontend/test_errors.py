@@ -127,22 +127,21 @@ def test_old_operator_set() -> None:
 
 def test_all_unsupported_nodes_are_listed() -> None:
     nodes = [
-        helper.make_node("Erf", ["x"], ["a"], name="first"),
+        helper.make_node("Hardmax", ["x"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="fine"),
-        helper.make_node("Softplus", ["b"], ["c"]),
-        helper.make_node("Pad", ["c", "pads"], ["d"], name="third", mode="reflect"),
+        helper.make_node("Bernoulli", ["b"], ["c"]),
+        helper.make_node("LpPool", ["c"], ["d"], name="third", kernel_shape=[2, 2], p=3),
         helper.make_node("Fancy", ["d"], ["e"], name="fourth", domain="com.example"),
         helper.make_node("Gelu", ["e"], ["y"], name="fifth", domain="com.microsoft"),
     ]
-    pads = {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64)}
-    model = make_model(nodes, {"x": (1, 3, 8, 8)}, constants=pads, domains=("com.example", "com.microsoft"))
+    model = make_model(nodes, {"x": (1, 3, 8, 8)}, domains=("com.example", "com.microsoft"))
     with pytest.raises(UnsupportedError) as caught:
         load(model)
     assert str(caught.value).splitlines() == [
         "5 nodes are not supported:",
-        "  Erf first: the operator is not supported",
-        "  Softplus (no name), which computes c: the operator is not supported",
-        "  Pad third: mode is reflect; only constant is supported",
+        "  Hardmax first: the operator is not supported",
+        "  Bernoulli (no name), which computes c: the operator is not supported",
+        "  LpPool third: p is 3; only the norms 1 and 2 are supported",
         "  Fancy fourth: the operator of domain com.example is not supported",
         "  Gelu fifth: the operator of domain com.microsoft is not supported",
         "`dlfusion ops` lists what is; change the model, or export it without these.",
@@ -150,14 +149,16 @@ def test_all_unsupported_nodes_are_listed() -> None:
 
 
 def test_unused_unsupported_nodes_do_not_matter() -> None:
-    nodes = [helper.make_node("Erf", ["x"], ["a"]), helper.make_node("Relu", ["x"], ["y"])]
+    nodes = [helper.make_node("Hardmax", ["x"], ["a"]), helper.make_node("Relu", ["x"], ["y"])]
     assert len(load(make_model(nodes, {"x": (1, 2)})).nodes) == 1
 
 
 X = {"x": (1, 4, 6, 6)}
 ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], int, str]] = [
     ("Conv", ["x", "x"], {}, {}, 17, "input x is computed at run time"),
-    ("AveragePool", ["x"], {"kernel_shape": [2, 2], "dilations": [2, 2]}, {}, 19, r"dilations are \[2, 2\]"),
+    ("LpPool", ["x"], {"kernel_shape": [2, 2], "p": 3}, {}, 17, "p is 3; only the norms 1 and 2"),
+    ("AveragePool", ["x"], {"kernel_shape": [2, 2, 2]}, {}, 17, "it has 2 spatial dimensions, its kernel 3"),
+    ("AveragePool", ["x"], {"kernel_shape": [2, 2], "pads": [0, 2**40, 0, 0]}, {}, 17, "more than 1048576 are not"),
     (
         "BatchNormalization",
         ["x", "c", "c", "c", "c"],
@@ -168,16 +169,24 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ),
     ("Cast", ["x"], {"to": TensorProto.INT32}, {}, 17, "converts to INT32"),
     ("Dropout", ["x", "", "c"], {}, {"c": np.array(True)}, 13, "training_mode is true"),
-    ("Resize", ["x", "", "c"], {"mode": "cubic"}, {"c": np.ones(4, np.float32)}, 17, "mode is cubic"),
-    ("Resize", ["x", "", "c"], {"antialias": 1}, {"c": np.ones(4, np.float32)}, 18, "antialias is 1"),
+    ("Resize", ["x", "", "c"], {"mode": "quintic"}, {"c": np.ones(4, np.float32)}, 17, "mode is quintic"),
+    (
+        "Resize",
+        ["x", "roi", "c"],
+        {"coordinate_transformation_mode": "tf_crop_and_resize"},
+        {"c": np.ones(4, np.float32), "roi": np.array([0, 0, 0, 0, 1, 1, 1, 1.5], np.float32)},
+        17,
+        "its region .* reaches outside the map",
+    ),
+    ("Slice", ["x", "c", "c"], {}, {"c": np.array([1])}, 17, r"it takes nothing of \(1, 4, 6, 6\)"),
+    ("Slice", ["x", "x", "x"], {}, {}, 17, "input x is computed at run time"),
     ("Resize", ["x", "", "c"], {}, {"c": np.array([1, 2, 1, 1], np.float32)}, 17, "only maps can be resized"),
-    ("Pad", ["x", "c"], {}, {"c": np.array([0, 1, 0, 0, 0, 0, 0, 0])}, 17, "only maps can be padded"),
-    ("Mul", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
-    ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, "does not broadcast"),
-    ("Div", ["c", "x"], {}, {"c": weights(1)}, 17, "only division of an activation by a constant"),
-    ("Transpose", ["x"], {"perm": [3, 2, 0, 1]}, {}, 17, "does more than swap two groups of axes"),
-    ("ReduceMean", ["x"], {"axes": [1]}, {}, 17, "only whole maps can be"),
-    ("MatMul", ["x", "x"], {}, {}, 17, "a constant matrix on the right"),
+    ("PRelu", ["x", "c"], {}, {"c": weights(6)}, 17, r"varies along axis 3 of \(1, 4, 6, 6\)"),
+    ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, r"broadcast to \(2, 4, 6, 6\), but none has all 2 x 4"),
+    ("Celu", ["x"], {"alpha": -1.0}, {}, 17, r"alpha is -1\.0; only positive ones"),
+    ("Gelu", ["x"], {"approximate": "sigmoid"}, {}, 20, "approximate is sigmoid; none and tanh"),
+    ("ReduceL2", ["x"], {"axes": [2]}, {}, 17, "only channels are supported"),
+    ("MatMul", ["x", "x"], {}, {}, 17, "only the product of an activation and a constant matrix"),
 ]
 
 
@@ -200,6 +209,25 @@ def test_used_second_output() -> None:
     model = make_model([pool], X, outputs=("y", "indices"))
     with pytest.raises(UnsupportedError, match="MaxPool here: its additional output indices is used"):
         load(model)
+
+
+def test_outputs_of_split_that_are_empty_or_too_many() -> None:
+    split = helper.make_node("Split", ["x", "sizes"], ["y", "z"], name="here", axis=1)
+    model = make_model([split], X, constants={"sizes": np.array([4, 0])}, outputs=("y", "z"))
+    with pytest.raises(UnsupportedError, match="Split here: its output z is empty"):
+        load(model)
+    model = make_model([split], X, constants={"sizes": np.array([4])}, outputs=("y", "z"))
+    with pytest.raises(ModelError, match=r"parts of \[4\] do not make up axis 1 of \(1, 4, 6, 6\)"):
+        load(model)
+
+
+def test_what_follows_outputs_of_unsupported_nodes_is_examined_too() -> None:
+    nodes = [
+        helper.make_node("TopK", ["x", "k"], ["a", "b"], name="first"),
+        helper.make_node("Hardmax", ["a"], ["y"], name="second"),
+    ]
+    with pytest.raises(UnsupportedError, match="2 nodes are not supported"):
+        load(make_model(nodes, X, constants={"k": np.array([2])}))
 
 
 def test_shapes_that_contradict_the_operator() -> None:
@@ -229,6 +257,7 @@ def test_attributes_that_no_model_may_have(attributes: dict[str, Any], message: 
         ("Concat", {"axis": 4}, None),
         ("Concat", {"axis": -5}, None),
         ("Flatten", {"axis": 5}, None),
+        ("Split", {"axis": 4}, None),
         ("Softmax", {"axis": 4}, None),
         ("Unsqueeze", {}, [6]),
         ("ReduceMax", {"axes": [2, 7]}, None),
@@ -243,6 +272,12 @@ def test_axes_that_do_not_exist(operator: str, attributes: dict[str, Any], axes:
         ModelError, match=rf"{operator} here is inconsistent: axis -?\d does not exist: there are \d axes"
     ):
         load(make_model([node], X, constants=constants))
+
+
+def test_axes_that_are_named_twice() -> None:
+    node = helper.make_node("Unsqueeze", ["x", "axes"], ["y"], name="here")
+    with pytest.raises(ModelError, match=r"Unsqueeze here is inconsistent: axes \[0, -5\] name one axis twice"):
+        load(make_model([node], {"x": (2, 3, 4)}, constants={"axes": np.array([0, -5])}))
 
 
 def test_value_that_nothing_defines() -> None:

@@ -442,8 +442,10 @@ def test_hard_swish() -> None:
     assert_matches_onnx_runtime(make_model([node("HardSwish")], {"x": (1, 3, 4, 5)}, opset=14))
 
 
-@pytest.mark.parametrize("mode", [*Coordinates, "half_pixel_symmetric"])
-@pytest.mark.parametrize("attributes", [{"mode": "linear"}, *({"nearest_mode": rounding} for rounding in Rounding)])
+@pytest.mark.parametrize("mode", [mode for mode in Coordinates if mode is not Coordinates.CROP])
+@pytest.mark.parametrize(
+    "attributes", [{"mode": "linear"}, {"mode": "cubic"}, *({"nearest_mode": rounding} for rounding in Rounding)]
+)
 def test_resize_coordinates(mode: str, attributes: dict[str, str]) -> None:
     for sizes in ((1, 2, 13, 4), (1, 2, 3, 10)):
         resize = node("Resize", "", "", "sizes", coordinate_transformation_mode=mode, **attributes)
@@ -455,7 +457,7 @@ def test_functions_of_the_model_are_inlined() -> None:
     body = [helper.make_node("Sigmoid", ["a"], ["s"]), helper.make_node("Mul", ["a", "s"], ["b"])]
     model = make_model([helper.make_node("Silu", ["x"], ["y"], domain="mine")], {"x": (1, 2, 3, 4)}, domains=("mine",))
     model.functions.append(helper.make_function("mine", "Silu", ["a"], ["b"], body, [helper.make_opsetid("", 17)]))
-    assert len(assert_matches_onnx_runtime(model).nodes) == 2
+    assert [node.operator.label for node in assert_matches_onnx_runtime(model).nodes] == ["Swish"]
 
 
 def test_branch_on_a_constant_is_taken() -> None:

@@ -60,8 +60,8 @@ def test_plain_models_need_no_packages_for_preparation(tmp_path: Path) -> None:
 
 def test_all_unsupported_nodes_of_a_plain_model_are_listed() -> None:
     proto = plain_proto()
-    proto.graph.node[0].CopyFrom(helper.make_node("Div", ["x", "x"], ["c"], name="first"))
-    proto.graph.node[1].CopyFrom(helper.make_node("Div", ["x", "c"], ["y"], name="second"))
+    proto.graph.node[0].CopyFrom(helper.make_node("MatMul", ["x", "x"], ["c"], name="first"))
+    proto.graph.node[1].CopyFrom(helper.make_node("MatMul", ["x", "c"], ["y"], name="second"))
     assert plain_model(proto) is not None
     with pytest.raises(UnsupportedError, match=r"2 nodes are not supported:\n.*first.*\n.*second"):
         load(proto)

@@ -8,9 +8,11 @@ from hypothesis import HealthCheck, given, settings
 
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
+from dlfusion.layers.grouping import LONGEST_EPILOGUE
 from dlfusion.layers.layer import Network
 from dlfusion.layers.order import ordered_nodes
 from dlfusion.ops.add import Add
+from dlfusion.ops.affine import Affine
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
 from dlfusion.ops.gemm import Gemm
@@ -18,6 +20,7 @@ from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.p_relu import PRelu
 from dlfusion.ops.window import IDENTITY, everything
+from dlfusion.targets.cpu.kernels.epilogue import MAXIMUM_STEPS
 from tests.support.networks import convolution, mobilenet_v2, relu, resnet_50, vgg_head
 from tests.support.random_networks import networks
 
@@ -109,6 +112,21 @@ def test_constants_of_the_epilogue_count_as_weights() -> None:
     assert first.features.operations == 2 * 8 * 36 * 36 + first.epilogue[0].operator.operations([(1, 8, 6, 6)], [(8,)])
     assert (first.features.input_bytes, first.features.output_bytes) == (4 * 36 * 4, 8 * 36 * 4)
     assert last.features.operations_per_byte == pytest.approx(2 * 5 * 288 / ((288 + 5 * 288 + 5 + 5) * 4))
+
+
+def test_epilogues_are_no_longer_than_kernels_hold() -> None:
+    """A scale and a shift are two operations."""
+    assert LONGEST_EPILOGUE == MAXIMUM_STEPS
+    for anchor in (True, False):
+        builder, value = started()
+        value = convolution(builder, value, 4, 3) if anchor else value
+        for _ in range(LONGEST_EPILOGUE // 2):
+            value = builder.node(Affine(), [value], [np.ones(4), np.ones(4)])
+        for _ in range(LONGEST_EPILOGUE + 1):
+            value = relu(builder, value)
+        builder.output(value)
+        layers = describe(builder.build()).layers
+        assert [len(layer.nodes) for layer in layers] == [LONGEST_EPILOGUE // 2 + anchor, LONGEST_EPILOGUE, 1]
 
 
 def test_layer_names_are_unique() -> None:

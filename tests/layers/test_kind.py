@@ -11,6 +11,7 @@ from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.softmax import Softmax
@@ -55,6 +56,7 @@ def test_transposed_convolutions(groups: int, expected: Kind) -> None:
         (MaxPool((2, 2), (2, 2)), Kind.POOL),
         (AveragePool((2, 2), (2, 2)), Kind.POOL),
         (GlobalAveragePool(), Kind.POOL),
+        (LpPool((2, 2)), Kind.POOL),
         (Softmax(), Kind.OTHER),
     ],
 )

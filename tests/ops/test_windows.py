@@ -9,24 +9,28 @@ from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.depth_to_space import DepthToSpace
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
 from dlfusion.ops.leaky_relu import LeakyRelu
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode
 from dlfusion.ops.sigmoid import Sigmoid
+from dlfusion.ops.slice import Slice
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.ops.tanh import Tanh
@@ -49,13 +53,21 @@ CASES: list[tuple[Operator, list[Shape], list[tuple[int, ...]]]] = [
     (MaxPool((3, 2), (2, 2), (1, 0, 1, 0)), [MAP], []),
     (MaxPool((3, 3), (2, 1), (0, 2, 1, 2), (2, 2)), [MAP], []),
     (AveragePool((3, 3), (2, 3), (1, 1, 1, 1), (1, 1)), [MAP], []),
+    (AveragePool((3, 2), (2, 1), (1, 0, 2, 1), dilations=(2, 3)), [MAP], []),
+    (LpPool((3, 2), (2, 2), (1, 0, 1, 0), (2, 1)), [MAP], []),
     (GlobalAveragePool(), [MAP], []),
     (GlobalMaxPool(), [MAP], []),
+    (GlobalLpPool(), [MAP], []),
     (Gemm(), [MAP], [(3, *MAP[1:]), (3,)]),
     (Concat(), [MAP, (1, 3, 12, 14)], []),
+    (ConcatMap(2), [MAP, (1, 4, 3, 14), MAP], []),
+    (ConcatMap(3), [MAP, (1, 4, 12, 5), MAP], []),
     (Resize(24, 28), [MAP], []),
     (Resize(7, 31, ResizeMode.LINEAR), [MAP], []),
     (Resize(30, 5, ResizeMode.LINEAR, Coordinates.ALIGN_CORNERS), [MAP], []),
+    (Resize(30, 5, ResizeMode.CUBIC), [MAP], []),
+    (Resize(5, 9, ResizeMode.LINEAR, antialias=True), [MAP], []),
+    (Resize(9, 5, ResizeMode.CUBIC, Coordinates.CROP, region=((0.2, 0.6), (0.3, 1.0))), [MAP], []),
     (DepthToSpace(2), [MAP], []),
     (SpaceToDepth(2), [MAP], []),
     (ChannelShuffle(2), [MAP], []),
@@ -63,6 +75,13 @@ CASES: list[tuple[Operator, list[Shape], list[tuple[int, ...]]]] = [
     (Softmax(), [MAP], []),
     (Pad(2, 1, 0, 3), [MAP], []),
     (Pad(-2, 1, 3, -3), [MAP], []),
+    (Pad(2, 3, 4, 1, mode=PadMode.REFLECT), [MAP], []),
+    (Pad(2, -3, -4, 11, mode=PadMode.EDGE), [MAP], []),
+    (Pad(0, 2, -1, 3, mode=PadMode.WRAP), [MAP], []),
+    (Pad(2, 0, 1, 0, mode=PadMode.WRAP), [MAP], []),
+    (Slice((1, 2, 3), (2, 4, 5), (1, 2, 2)), [MAP], []),
+    (Slice((3, 0, 13), (4, 12, 3), (-1, 1, -4)), [MAP], []),
+    (Slice((0, 11, 0), (4, 3, 14), (1, -2, 1)), [MAP], []),
     (Reshape((1, 4 * 12 * 14, 1, 1)), [MAP], []),
     (Clip(), [MAP], []),
     (LeakyRelu(), [MAP], []),
@@ -98,7 +117,9 @@ def rows_read(
 def is_tight(operator: Operator) -> bool:
     """False where a straight line cannot describe exactly what is read."""
     dilated = isinstance(operator, ConvTranspose) and operator.dilations != (1, 1)
-    return not (dilated or isinstance(operator, Resize))
+    turned = isinstance(operator, Slice) and min(operator.steps) < 0
+    mirrored = isinstance(operator, Pad) and operator.mode is not PadMode.CONSTANT
+    return not (dilated or turned or mirrored or isinstance(operator, Resize))
 
 
 @pytest.mark.parametrize("axis", [2, 3], ids=["rows", "columns"])

@@ -13,15 +13,22 @@ from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.clip import Clip
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
+from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.reshape import Reshape
+from dlfusion.ops.resize import Resize
+from dlfusion.ops.slice import Slice, Triple
+from dlfusion.ops.transpose import Transpose
 from dlfusion.passes import PASSES, clean
 from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import weights
@@ -122,7 +129,7 @@ def test_pad_joins_the_convolution() -> None:
     assert operators(cleaned(builder, value)) == [Conv((3, 3), pads=(2, 3, 4, 1))]
 
 
-@pytest.mark.parametrize("pad", [Pad(1, 1, 1, 1, 0.5), Pad(-1, 0, 1, 1)])
+@pytest.mark.parametrize("pad", [Pad(1, 1, 1, 1, 0.5), Pad(-1, 0, 1, 1), Pad(1, 1, 1, 1, mode=PadMode.REFLECT)])
 def test_other_pads_stay(pad: Pad) -> None:
     builder = GraphBuilder("test")
     value = builder.node(pad, [builder.input("x", (1, 4, 5, 5))])
@@ -154,9 +161,10 @@ def test_flattened_map_is_read_in_place() -> None:
 
 def test_gemm_on_a_reshape_across_images_stays() -> None:
     builder = GraphBuilder("test")
-    value = builder.node(Reshape((4, 30, 1, 1)), [builder.input("x", (2, 3, 4, 5))])
+    value = builder.node(Clip(), [builder.input("x", (2, 3, 4, 5))])
+    value = builder.node(Reshape((4, 30, 1, 1)), [value])
     value = builder.node(Gemm(), [value], [weights(7, 30, 1, 1), weights(7)])
-    assert len(cleaned(builder, value).nodes) == 2
+    assert len(cleaned(builder, value).nodes) == 3
 
 
 def test_reshapes_join_and_vanish() -> None:
@@ -167,10 +175,35 @@ def test_reshapes_join_and_vanish() -> None:
     assert operators(cleaned(builder, builder.node(Clip(-1, 1), [value]))) == [Clip(0, 1)]
 
 
+def test_inputs_get_the_axes_that_they_are_read_with() -> None:
+    builder = GraphBuilder("test")
+    source = builder.input("x", (2, 3, 20, 1), array_shape=(2, 3, 20))
+    lines = [builder.node(Reshape((2, 3, 1, 20)), [source]) for _ in range(2)]
+    graph = cleaned(builder, builder.node(Clip(), [lines[0]]), builder.node(Clip(-1, 1), [lines[1]]))
+    assert operators(graph) == [Clip(), Clip(-1, 1)]
+    assert graph.shapes[graph.inputs[0].value] == (2, 3, 1, 20)
+    assert graph.inputs[0].array_shape == (2, 3, 20)
+
+
+def test_inputs_that_are_read_in_several_ways_stay() -> None:
+    builder = GraphBuilder("test")
+    source = builder.input("x", (2, 3, 20, 1))
+    line = builder.node(Reshape((2, 3, 1, 20)), [source])
+    graph = cleaned(builder, builder.node(Clip(), [line]), builder.node(Clip(), [source]))
+    assert operators(graph) == [Reshape((2, 3, 1, 20)), Clip(), Clip()]
+
+
 def test_copy_of_an_input_stays() -> None:
     builder = GraphBuilder("test")
     value = builder.node(Reshape((2, 3, 4, 5)), [builder.input("x", (2, 3, 4, 5))])
     assert len(cleaned(builder, value).nodes) == 1
+
+
+@pytest.mark.parametrize(("sizes", "steps", "kept"), [((3, 4, 5), (1, 1, 1), 1), ((3, 4, 3), (1, 1, 2), 2)])
+def test_slices_of_everything_vanish(sizes: Triple, steps: Triple, kept: int) -> None:
+    builder = GraphBuilder("test")
+    value = builder.node(Slice((0, 0, 0), sizes, steps), [builder.input("x", (2, 3, 4, 5))])
+    assert len(cleaned(builder, builder.node(ConcatMap(2), [builder.node(Clip(), [value])])).nodes) == kept
 
 
 @pytest.mark.parametrize("second", [Clip(0, 6), Clip(2, 3), Clip(-5, -2), Clip(-math.inf, 0.5)])
@@ -207,6 +240,7 @@ WHOLE_MAP: list[tuple[Operator, Operator]] = [
     (AveragePool((6, 8), (4, 4), excess=(1, 1)), GlobalAveragePool()),
     (MaxPool((5, 7)), GlobalMaxPool()),
     (MaxPool((7, 9), (3, 3), (2, 1, 0, 1)), GlobalMaxPool()),
+    (LpPool((7, 9), (3, 3), (2, 1, 0, 1), p=1), GlobalLpPool(1)),
 ]
 
 
@@ -230,6 +264,8 @@ PARTIAL: list[Operator] = [
     MaxPool((6, 7), (1, 1), (1, 0, 1, 0)),
     # Spans the whole map, but skips elements.
     MaxPool((3, 4), dilations=(2, 2)),
+    AveragePool((3, 4), dilations=(2, 2)),
+    LpPool((3, 4), dilations=(2, 2)),
     MaxPool((5, 6), (5, 6)),
 ]
 
@@ -245,3 +281,37 @@ def test_pool_of_a_single_element_keeps_streaming() -> None:
     builder = GraphBuilder("test")
     value = builder.node(MaxPool((1, 1)), [builder.input("x", (2, 3, 1, 1))])
     assert operators(cleaned(builder, value)) == [MaxPool((1, 1))]
+
+
+def test_products_read_factors_instead_of_their_copies() -> None:
+    for swapped in (False, True):
+        builder = GraphBuilder("expanded")
+        x = builder.input("x", (2, 6, 7, 5))
+        factor = builder.node(GlobalAveragePool(), [x])
+        operands = [x, builder.node(Resize(7, 5), [factor])]
+        builder.output(builder.node(Mul(), operands[::-1] if swapped else operands))
+        graph = builder.build()
+        cleaned = clean(graph)
+        assert [node.operator.label for node in cleaned.nodes] == ["GlobalAveragePool", "Mul"]
+        assert cleaned.nodes[1].inputs == (x, factor)
+        assert_same_results(graph, cleaned)
+
+
+def test_resized_maps_of_more_than_one_element_are_no_factors() -> None:
+    builder = GraphBuilder("resized")
+    x = builder.input("x", (1, 6, 8, 8))
+    small = builder.node(MaxPool((4, 4), (4, 4)), [x])
+    builder.output(builder.node(Mul(), [x, builder.node(Resize(8, 8), [small])]))
+    graph = builder.build()
+    assert len(clean(graph).nodes) == len(graph.nodes)
+
+
+def test_weights_follow_a_transpose() -> None:
+    builder = GraphBuilder("transposed")
+    x = builder.input("x", (2, 6, 7, 5))
+    turned = builder.node(Transpose((2, 3, 1)), [x])
+    builder.output(builder.node(Gemm(), [turned], [weights(4, 7, 5, 6), weights(4)]))
+    graph = builder.build()
+    cleaned = clean(graph)
+    assert [node.operator.label for node in cleaned.nodes] == ["Gemm"]
+    assert_same_results(graph, cleaned)

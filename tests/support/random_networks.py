@@ -13,13 +13,18 @@ from dlfusion.layers.layer import Network
 from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.group_normalize import GroupNormalize
+from dlfusion.ops.layer_normalize import LayerNormalize
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.resize import Resize, ResizeMode
+from dlfusion.ops.slice import Slice
 
 KINDS = (
     "conv",
@@ -31,9 +36,14 @@ KINDS = (
     "pool",
     "transposed",
     "resize",
+    "pad",
+    "slice",
     "join",
+    "stack",
     "relu",
     "gate",
+    "mask",
+    "normalized",
 )
 TALLEST = 64
 
@@ -116,6 +126,19 @@ def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -
         case "resize":
             mode = draw(st.sampled_from(ResizeMode))
             return builder.node(Resize(draw(st.integers(1, TALLEST)), shape[3], mode), [source])
+        case "pad" if 3 <= height <= TALLEST - 4:
+            mode = draw(st.sampled_from((PadMode.CONSTANT, PadMode.REFLECT, PadMode.EDGE)))
+            return builder.node(Pad(draw(st.integers(-1, 2)), 0, draw(st.integers(-1, 2)), 0, mode=mode), [source])
+        case "slice" if height >= 2:
+            start, step = draw(st.integers(0, height // 2)), draw(st.integers(1, 3))
+            rows = draw(st.integers(1, len(range(start, height, step))))
+            return builder.node(Slice((0, start, 0), (shape[1], rows, shape[3]), (1, step, 1)), [source])
+        case "stack" if 2 * height <= TALLEST:
+            fitting = [value for value in values if builder.shape(value)[1::2] == shape[1::2]]
+            other = draw(st.sampled_from(fitting))
+            if builder.shape(other)[2] + height > TALLEST:
+                other = source
+            return builder.node(ConcatMap(2), [source, other])
         case "join":
             return _join(draw, builder, values, source)
         case "relu":
@@ -123,6 +146,10 @@ def _node(draw: DrawFn, builder: GraphBuilder, values: list[str], source: str) -
         case "gate":
             pooled = builder.node(GlobalAveragePool(), [source])
             return builder.node(Mul(), [source, _conv(builder, pooled, 1, channels=shape[1])])
+        case "mask":
+            return builder.node(Mul(), [source, _conv(builder, source, 3)])
+        case "normalized":
+            return builder.node(draw(st.sampled_from((GroupNormalize(shape[1]), LayerNormalize()))), [source])
         case _:
             return _conv(builder, source, 3, channels=draw(st.integers(1, 2)))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dlfusion.graph.graph import Graph
 from dlfusion.runtime.reference import evaluate
-from tests.support.random_graphs import graphs, random_inputs
+from tests.support.random_graphs import BINARY, FUNCTIONS, POSITIVE, STEPS, graphs, random_inputs
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -28,7 +28,7 @@ def test_values_stay_finite_and_small_and_nothing_is_unused(graph: Graph, seed: 
 def test_graphs_are_varied() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=200, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=600, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(graphs())
     def collect(graph: Graph) -> None:
         readers = Counter(value for node in graph.nodes for value in set(graph.activations(node)))
@@ -44,4 +44,7 @@ def test_graphs_are_varied() -> None:
     common = ["Conv", "Add", "Concat", "several outputs", "several inputs", "branches", "output that is read", "batch"]
     assert all(seen[name] >= 10 for name in [*common, "odd channels"]), seen
     rare = ["ConvTranspose", "MaxPool", "AveragePool", "Resize", "DepthToSpace", "SpaceToDepth", "Gemm", "Mul", "PRelu"]
-    assert all(seen[name] for name in [*rare, "Affine", "ChannelShuffle", "Softmax", "Lrn", "Pad", "Reshape"]), seen
+    rare += [type(operator).__name__ for operator in (*BINARY, *FUNCTIONS, *POSITIVE, *STEPS)]
+    rare += ["Affine", "ChannelShuffle", "Softmax", "Lrn", "Pad", "Reshape", "Slice", "ConcatMap", "LpPool"]
+    rare += ["GroupNormalize", "LayerNormalize", "LpNormalize", "LogSoftmax", "ReduceChannels", "Transpose"]
+    assert [name for name in rare if not seen[name]] == []

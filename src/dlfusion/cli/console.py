@@ -61,6 +61,8 @@ def _finite(document: object) -> object:
 def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """The command with its failures turned into exit codes: 2 for what the user can put right, 130 for Ctrl-C.
 
+    Too little memory is the former: another model, shape or machine helps.
+
     Any other exception is a bug and keeps its traceback.
     """
 
@@ -71,6 +73,13 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
             return command(*args, **kwargs)
         except DlfusionError as error:
             messages().print(f"error: {error}", style="bold red", markup=False)
+            sys.exit(EXIT_USER_ERROR)
+        except MemoryError as error:
+            messages().print(
+                f"error: there is not enough memory for this model and shape: {str(error) or 'none is left'}",
+                style="bold red",
+                markup=False,
+            )
             sys.exit(EXIT_USER_ERROR)
         except KeyboardInterrupt:
             messages().print("interrupted; nothing was left half-written", markup=False)

@@ -6,8 +6,9 @@ from dlfusion.cli import options
 from dlfusion.cli.console import output, print_json
 
 NOTE = (
-    "Opset 7 and newer, float32, static shapes (fix open ones with --shape). A model that uses anything else stops "
-    "with a list of all such nodes and the reason for each."
+    "Opset 7 and newer, float32, static shapes (fix open ones with --shape). What depends on constants and shapes only "
+    "is computed beforehand, by any operator. A model that uses anything else stops with a list of all such nodes and "
+    "the reason for each."
 )
 
 

@@ -8,6 +8,9 @@ from dlfusion.frontend.context import InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.ops.spatial import Padding, Pair, extent
 
+MOST_PADDING = 2**20
+"""At one end of an axis: operators may count its rows and columns one by one."""
+
 
 def integer(node: Node, name: str, default: int) -> int:
     """An integer attribute."""
@@ -83,8 +86,8 @@ def require(node: Node, name: str, allowed: int | str) -> None:
 
 
 def pair(values: Sequence[int], default: int) -> Pair:
-    """Values for height and width; a one-dimensional operator runs along the height, with `default` for the width."""
-    return (values[0], values[1] if len(values) > 1 else default)
+    """Values for height and width; a one-dimensional operator runs along the width, with `default` for the height."""
+    return (values[0], values[1]) if len(values) > 1 else (default, values[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +138,12 @@ def padding(pads: Sequence[int]) -> Padding:
     """ONNX's list, all beginnings and then all ends, as top, left, bottom, right.
 
     Raises:
-        UnsupportedNodeError: a pad is negative.
+        UnsupportedNodeError: a pad is negative or beyond all sense.
     """
     if min(pads) < 0:
         raise UnsupportedNodeError(f"pads are {list(pads)}; negative ones are not supported")
+    if max(pads) > MOST_PADDING:
+        raise UnsupportedNodeError(f"pads are {list(pads)}; more than {MOST_PADDING} are not supported")
     if len(pads) == 2:
-        return (pads[0], 0, pads[1], 0)
+        return (0, pads[0], 0, pads[1])
     return (pads[0], pads[1], pads[2], pads[3])

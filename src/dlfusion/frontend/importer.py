@@ -1,6 +1,7 @@
 """Reads a model and converts it node by node."""
 
 import contextlib
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,14 @@ from types import MappingProxyType
 import onnx
 
 from dlfusion.errors import ModelError, UnsupportedError
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.channels_last import convert_in_graph_order
+from dlfusion.frontend.context import MOST_ELEMENTS, Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.decomposed import compose_normalizations
 from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
-from dlfusion.frontend.reading import Source, parse
+from dlfusion.frontend.reading import Source, parse, require_text
+from dlfusion.frontend.schema import check_form
 from dlfusion.graph.graph import Graph, Port
 from dlfusion.ops.reshape import Reshape
 
@@ -33,6 +37,8 @@ def load(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> G
     """
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     model = parse(Path(source)) if isinstance(source, str | os.PathLike) else source
+    if isinstance(model, onnx.ModelProto):
+        require_text(model)
     if isinstance(model, onnx.ModelProto) and not shapes:
         plain = plain_model(model)
         # What is not supported is told below: preparation finds the shapes behind such a node, and so the next ones.
@@ -50,8 +56,12 @@ def _graph(model: Model) -> Graph:
     inputs = []
     for value in model.inputs:
         shape = value.shape or ()
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise UnsupportedError(
+                f"input {value.name} of shape {shape} has more than {MOST_ELEMENTS} elements; use a smaller shape"
+            )
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
-    _convert(model.nodes, context)
+    _convert(compose_normalizations(model).nodes, context)
     fed = {port.value for port in inputs}
     outputs = tuple(_output(value, context, fed) for value in model.outputs)
     return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)
@@ -67,38 +77,48 @@ def _convert(nodes: Iterable[Node], context: Context) -> None:
         output = node.outputs[0].name
         context.begin(node.name or f"{node.op_type} of {output}", output)
         try:
-            activation = _converted(node, context)
+            results = _converted(node, context)
         except UnsupportedNodeError as error:
             problems.append(f"{_title(node)}: {error}")
-            activation = _stand_in(node, context)
-        except (InvalidNodeError, ValueError) as error:
-            # Operators raise ValueError for attributes that no model may have, such as a stride of 0.
-            raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
-        if activation is not None:
-            context.bind(output, activation)
+            results = _stand_ins(node, context)
+        except (InvalidNodeError, ValueError, ArithmeticError) as error:
+            # Operators raise ValueError for attributes that no model may have, such as a stride of 0; infinite scales
+            # overflow before an operator sees them.
+            if not problems:
+                raise ModelError(f"{_title(node)} is inconsistent: {error}") from error
+            results = _stand_ins(node, context)  # what it reads may have been made up for an unsupported node
+        for value, activation in zip(node.outputs, results, strict=False):
+            if activation is not None:
+                context.bind(value.name, activation)
     if problems:
         count = "1 node is" if len(problems) == 1 else f"{len(problems)} nodes are"
         listed = "\n  ".join([f"{count} not supported:", *problems])
         raise UnsupportedError(f"{listed}\n`dlfusion ops` lists what is; change the model, or export it without these.")
 
 
-def _converted(node: Node, context: Context) -> Activation | None:
-    """The node's first output; None if it cannot be told because of an unsupported node before it."""
+def _converted(node: Node, context: Context) -> Sequence[Activation | None]:
+    """The node's outputs, without the last ones if they are not read; none behind a node that is not supported."""
     converter = CONVERTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if converter is None:
         domain = f" of domain {node.domain}" if node.domain else ""
         raise UnsupportedNodeError(f"the operator{domain} is not supported")
-    if len(node.outputs) > 1:
-        raise UnsupportedNodeError(f"its additional output {node.outputs[1].name} is used")
+    check_form(node, context.opset)
     if not all(context.known(value) for value in node.inputs if value is not None):
-        return None
-    return converter(node, context)
+        return ()
+    found = convert_in_graph_order(converter, node, context) or converter(node, context)
+    results = (found,) if isinstance(found, Activation) else found
+    for value in node.outputs[len(results) :]:
+        if value.is_read:
+            raise UnsupportedNodeError(f"its additional output {value.name} is used")
+    return results
 
 
-def _stand_in(node: Node, context: Context) -> Activation | None:
-    """Something of the right shape in place of an unsupported node, so that those after it can be examined too."""
-    output = node.outputs[0]
-    return None if output.shape is None else context.add_input(output.name, output.shape)
+def _stand_ins(node: Node, context: Context) -> Sequence[Activation | None]:
+    """Something of the right shapes in place of an unsupported node, so that those after it can be examined too."""
+    return [
+        context.add_input(output.name, output.shape) if output.shape is not None and output.is_read else None
+        for output in node.outputs
+    ]
 
 
 def _title(node: Node) -> str:
@@ -112,10 +132,10 @@ def _output(value: Value, context: Context, fed: Iterable[str]) -> Port:
         raise UnsupportedError(f"output {name} is constant: it does not depend on the model's inputs")
     if not context.known(value):
         raise ModelError(f"output {name} is computed by no node of the model")
-    activation = context.lookup(value)
+    context.begin(f"copy to {name}", name)
+    activation = context.plain(context.lookup(value))
     if activation.value in fed:
         # A model that hands an input through: the copy is a node like any other.
-        context.begin(f"copy to {name}", name)
         copy = context.emit(Reshape(context.shapes[activation.value]), [activation.value], role="copy")
         activation = Activation(copy, activation.shape)
     return Port(name, activation.value, activation.shape)

@@ -15,13 +15,14 @@ class Value:
     """What a node reads or computes.
 
     `shape` is None where it is not known, `constant` where the elements are not. `is_defined` is false if no node or
-    input gives the value.
+    input gives the value, `is_read` if it is an output that nothing reads.
     """
 
     name: str
     shape: tuple[int, ...] | None = None
     constant: Constant | None = None
     is_defined: bool = True
+    is_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One call of an operator. An optional input that is left out is None.
-
-    `outputs` are the first one and those of the others that are read.
-    """
+    """One call of an operator. An optional input that is left out is None."""
 
     name: str
     op_type: str

@@ -9,47 +9,85 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx.defs import onnx_opset_version
 
 from dlfusion.frontend.model import Attribute, Constant, Model, Node, Value
 from dlfusion.graph.graph import Array
 
 OPERATORS = frozenset(
     {
+        "Abs",
         "Add",
         "AveragePool",
         "BatchNormalization",
+        "Ceil",
+        "Celu",
         "Clip",
         "Conv",
         "ConvTranspose",
         "DepthToSpace",
         "Div",
+        "Elu",
+        "Erf",
+        "Exp",
         "Flatten",
+        "Floor",
+        "Gelu",
         "Gemm",
         "GlobalAveragePool",
+        "GlobalLpPool",
         "GlobalMaxPool",
+        "GroupNormalization",
         "HardSigmoid",
         "HardSwish",
+        "InstanceNormalization",
         "LRN",
+        "LayerNormalization",
         "LeakyRelu",
+        "Log",
+        "LogSoftmax",
+        "LpNormalization",
+        "LpPool",
         "MatMul",
         "Max",
         "MaxPool",
+        "Mean",
+        "MeanVarianceNormalization",
         "Min",
+        "Mish",
         "Mul",
         "Neg",
         "PRelu",
+        "Pow",
+        "Reciprocal",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceSumSquare",
         "Relu",
+        "Selu",
         "Sigmoid",
         "Softmax",
+        "Softplus",
+        "Softsign",
         "SpaceToDepth",
+        "Sqrt",
         "Sub",
+        "Sum",
+        "Swish",
         "Tanh",
+        "ThresholdedRelu",
     }
 )
 """Operators that nothing can be made of without knowing the activations that they read."""
 
 OLDEST_OPSET = 7
 """What importing supports."""
+
+NEWEST_OPSET = onnx_opset_version()
+"""What the `onnx` package knows: later ones may give operators another meaning."""
 
 _KINDS: Mapping[int, Callable[[AttributeProto], object]] = {
     AttributeProto.FLOAT: lambda attribute: attribute.f,
@@ -64,7 +102,9 @@ def plain_model(proto: ModelProto) -> Model | None:
     """The model, if it is plain; None if it is not, or if anything about it is unusual."""
     graph = proto.graph
     opset = {entry.domain or "ai.onnx": entry.version for entry in proto.opset_import}.get("ai.onnx", 0)
-    unusual = proto.functions or graph.sparse_initializer or not proto.ir_version or opset < OLDEST_OPSET
+    unusual = (
+        proto.functions or graph.sparse_initializer or not proto.ir_version or not OLDEST_OPSET <= opset <= NEWEST_OPSET
+    )
     if unusual or not all(_is_plain(node) for node in graph.node) or not _is_connected(graph):
         return None
     inputs = [_input(port) for port in graph.input]

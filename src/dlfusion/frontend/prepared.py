@@ -7,6 +7,7 @@ import onnx
 import onnx_ir
 
 from dlfusion.errors import ModelError
+from dlfusion.frontend.external import require_external_data
 from dlfusion.frontend.model import Attribute, Model, Node, Value
 from dlfusion.frontend.preparing import prepare
 
@@ -23,7 +24,7 @@ def prepared_model(
 
     Raises:
         ModelError: it is not an ONNX model, data stored beside it is missing, or it contradicts itself or `shapes`.
-        UnsupportedError: the operator set is too old, or an input is not float32.
+        UnsupportedError: the operator set is too old or too new, or an input is not float32.
     """
     if isinstance(source, onnx_ir.Model):
         model = source.clone()
@@ -31,7 +32,7 @@ def prepared_model(
         model = _from_proto(source, "the model" if path is None else str(path))
         if path is not None:
             onnx_ir.external_data.set_base_dir(model.graph, path.parent)
-            _require_external_data(model, path)
+    require_external_data(model, "the model" if path is None else str(path))
     prepare(model, shapes)
     graph = model.graph
     return Model(
@@ -56,36 +57,13 @@ def _from_proto(proto: onnx.ModelProto, name: str) -> onnx_ir.Model:
         raise ModelError(f"{name} is not a valid ONNX model: {error}") from error
 
 
-def _require_external_data(model: onnx_ir.Model, path: Path) -> None:
-    """Checks here, with a message of ours, what would otherwise fail when an array is first read."""
-    for graph in model.graphs():
-        for name, value in graph.initializers.items():
-            tensor = value.const_value
-            if not isinstance(tensor, onnx_ir.ExternalTensor):
-                continue
-            file = Path(tensor.path)
-            if not file.is_file():
-                raise ModelError(
-                    f"{path}: the data of {name} is stored in {file}, which does not exist. "
-                    "Put that file beside the model."
-                )
-            needed = (tensor.offset or 0) + (tensor.length or tensor.nbytes)
-            if file.stat().st_size < needed:
-                raise ModelError(
-                    f"{path}: the data of {name} ends at byte {needed} of {file}, which has only "
-                    f"{file.stat().st_size} bytes. Export or download the file again."
-                )
-
-
 def _node(node: onnx_ir.Node) -> Node:
-    first, *others = node.outputs
-    read = [output for output in others if output.uses() or output.is_graph_output()]
     return Node(
         name=node.name or "",
         op_type=node.op_type,
         domain=node.domain,
         inputs=tuple(None if value is None else _value(value) for value in node.inputs),
-        outputs=tuple(_value(output) for output in (first, *read)),
+        outputs=tuple(_value(output) for output in node.outputs),
         attributes={
             name: Attribute(attribute.type.name, attribute.value) for name, attribute in node.attributes.items()
         },
@@ -99,6 +77,7 @@ def _value(value: onnx_ir.Value) -> Value:
         shape=_static(value.shape),
         constant=None if constant is None else constant.numpy,
         is_defined=value.producer() is not None or constant is not None or value.is_graph_input(),
+        is_read=bool(value.uses()) or value.is_graph_output(),
     )
 
 

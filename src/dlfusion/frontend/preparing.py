@@ -4,20 +4,39 @@ import logging
 import operator
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnx_ir
 import onnx_ir.passes.common
 from onnxscript.optimizer import fold_constants_ir
-from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter import RewritePass, RewriteRuleClassBase
 from onnxscript.rewriter.rules import common as rules
 
 from dlfusion.errors import ModelError, UnsupportedError
-from dlfusion.frontend.plain import OLDEST_OPSET
+from dlfusion.frontend.plain import NEWEST_OPSET, OLDEST_OPSET
 
 KEEP_QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 """Not folded, so that a quantized model is reported by its operators' names."""
 
+
+class WidenedAndBack(RewriteRuleClassBase):  # type: ignore[misc] # onnxscript does not state its types
+    """Drops casts from float32 to float64 and back, which change nothing."""
+
+    def pattern(self, op: Any, x: Any) -> Any:
+        """What is replaced."""
+        return op.Cast(op.Cast(x, to=onnx_ir.DataType.DOUBLE), to=onnx_ir.DataType.FLOAT)
+
+    def check(self, context: Any, x: onnx_ir.Value) -> bool:
+        """Whether the value was float32 before."""
+        return x.dtype == onnx_ir.DataType.FLOAT
+
+    def rewrite(self, op: Any, x: Any) -> Any:
+        """What takes its place."""
+        return op.Identity(x)
+
+
 RULES = (
+    WidenedAndBack.rule(),
     rules.no_op_cast_rule,
     rules.no_op_expand_rule,
     rules.no_op_transpose_rule,
@@ -36,7 +55,7 @@ def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
 
     Raises:
         ModelError: an input's shape stays open, or `shapes` does not fit the model.
-        UnsupportedError: the operator set is too old, or an input is not float32.
+        UnsupportedError: the operator set is too old or too new, or an input is not float32.
     """
     _require_opset(model)
     graph = model.graph
@@ -64,6 +83,11 @@ def _require_opset(model: onnx_ir.Model) -> None:
         raise UnsupportedError(
             f"the model uses operator set {opset}; {OLDEST_OPSET} is the oldest supported. "
             "Convert it with onnx.version_converter or export it again."
+        )
+    if opset is not None and opset > NEWEST_OPSET:
+        raise UnsupportedError(
+            f"the model uses operator set {opset}, but the installed onnx package knows only those up to "
+            f"{NEWEST_OPSET}. Update it (pip install --upgrade onnx), or export the model with an older operator set."
         )
 
 

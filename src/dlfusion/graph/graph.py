@@ -1,7 +1,8 @@
 """The model after import: static shapes, constants folded, one output per node, float32.
 
 Inside the graph every activation has four axes, N x C x H x W. Arrays of other ranks at the model's border are the same
-bytes with other axes (`Port.array_shape`): N x C becomes N x C x 1 x 1, N x C x L becomes N x C x L x 1.
+bytes with other axes (`Port.array_shape`): N x C becomes N x C x 1 x 1, N x C x L becomes N x C x 1 x L where windows
+move over it, else N x C x L x 1.
 """
 
 import hashlib

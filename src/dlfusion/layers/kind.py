@@ -8,7 +8,9 @@ from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 
 
@@ -42,6 +44,6 @@ def kind(layer: Layer) -> Kind:
             return Kind.DENSE
         case Gemm():
             return Kind.GEMM
-        case MaxPool() | AveragePool() | GlobalAveragePool() | GlobalMaxPool():
+        case MaxPool() | AveragePool() | LpPool() | GlobalAveragePool() | GlobalMaxPool() | GlobalLpPool():
             return Kind.POOL
     return Kind.OTHER

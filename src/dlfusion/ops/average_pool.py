@@ -12,6 +12,7 @@ from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.spatial import (
     Padding,
     Pair,
+    extent,
     kernel_label,
     padded,
     require_padding,
@@ -35,10 +36,12 @@ class AveragePool(Operator):
     pads: Padding = (0, 0, 0, 0)
     excess: Pair = (0, 0)
     count_include_pad: bool = False
+    dilations: Pair = (1, 1)
 
     def __post_init__(self) -> None:
         require_positive("kernel", self.kernel)
         require_positive("strides", self.strides)
+        require_positive("dilations", self.dilations)
         require_padding(self.pads)
         if min(self.excess) < 0:
             raise ValueError(f"excess must not be negative, but is {self.excess}")
@@ -57,7 +60,7 @@ class AveragePool(Operator):
         """
         require_operands("AveragePool", inputs, parameters, (1, 0))
         batch, channels, height, width = inputs[0]
-        rows, columns = sliding_shape(height, width, self.kernel, self.strides, (1, 1), self.reach)
+        rows, columns = sliding_shape(height, width, self.kernel, self.strides, self.dilations, self.reach)
         if min(*self.row_counts(height), *self.column_counts(width)) < 1:
             raise ValueError(
                 f"AveragePool {self.kernel[0]}x{self.kernel[1]} with padding {self.reach} has empty windows"
@@ -73,12 +76,13 @@ class AveragePool(Operator):
         return self._counts(width, 1)
 
     def _counts(self, size: int, axis: int) -> tuple[int, ...]:
-        kernel, stride = self.kernel[axis], self.strides[axis]
+        kernel, stride, dilation = self.kernel[axis], self.strides[axis], self.dilations[axis]
         before, after = self.pads[axis], self.pads[axis + 2]
-        windows = (size + before + after + self.excess[axis] - kernel) // stride + 1
+        windows = (size + before + after + self.excess[axis] - extent(kernel, dilation)) // stride + 1
         low, high = (-before, size + after) if self.count_include_pad else (0, size)
+        reached = range(0, kernel * dilation, dilation)
         starts = (index * stride - before for index in range(windows))
-        return tuple(min(start + kernel, high) - max(start, low) for start in starts)
+        return tuple(sum(low <= start + distance < high for distance in reached) for start in starts)
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """One addition per kernel tap and output element; the division does not count."""
@@ -86,11 +90,11 @@ class AveragePool(Operator):
 
     def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
         """The sliding window along the height."""
-        return (sliding(self.strides[0], self.kernel[0], 1, self.pads[0]),)
+        return (sliding(self.strides[0], self.kernel[0], self.dilations[0], self.pads[0]),)
 
     def column_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
         """The sliding window along the width."""
-        return (sliding(self.strides[1], self.kernel[1], 1, self.pads[1]),)
+        return (sliding(self.strides[1], self.kernel[1], self.dilations[1], self.pads[1]),)
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]
@@ -99,7 +103,8 @@ class AveragePool(Operator):
         batch, channels, height, width = inputs[0].shape
         shape = self.output_shape([(batch, channels, height, width)], [])
         result = np.zeros(shape, np.float32)
-        for _, _, view in taps(padded(inputs[0], self.reach, 0.0), self.kernel, self.strides, (1, 1), shape):
+        source = padded(inputs[0], self.reach, 0.0)
+        for _, _, view in taps(source, self.kernel, self.strides, self.dilations, shape):
             result += view
         row_counts = np.array(self.row_counts(height), np.float32)
         column_counts = np.array(self.column_counts(width), np.float32)
@@ -108,4 +113,4 @@ class AveragePool(Operator):
     @property
     def label(self) -> str:
         """Such as `AveragePool 3x3 s2`."""
-        return kernel_label("AveragePool", self.kernel, self.strides, (1, 1))
+        return kernel_label("AveragePool", self.kernel, self.strides, self.dilations)

@@ -21,15 +21,18 @@ class ResizeMode(StrEnum):
 
     NEAREST = "nearest"
     LINEAR = "linear"
+    CUBIC = "cubic"
 
 
 class Coordinates(StrEnum):
     """How an output index becomes a position in the input; the names and formulas of ONNX's Resize."""
 
     HALF_PIXEL = "half_pixel"
+    HALF_PIXEL_SYMMETRIC = "half_pixel_symmetric"
     PYTORCH_HALF_PIXEL = "pytorch_half_pixel"
     ALIGN_CORNERS = "align_corners"
     ASYMMETRIC = "asymmetric"
+    CROP = "tf_crop_and_resize"
 
 
 class Rounding(StrEnum):
@@ -43,14 +46,29 @@ class Rounding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """The two inputs of each output index along one axis: (1 - weight) * input[lower] + weight * input[upper].
+    """What makes each output index along one axis: neighbouring inputs, from `lower` on, times their `weights`.
 
-    Where the weight is zero, as everywhere in mode nearest, `upper` equals `lower`.
+    Mode nearest has one input with weight 1, linear two or, where the second would weigh nothing, one.
     """
 
     lower: tuple[int, ...]
-    upper: tuple[int, ...]
-    weight: tuple[float, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+    @property
+    def upper(self) -> tuple[int, ...]:
+        """The last input of each output index."""
+        return tuple(lower + len(weights) - 1 for lower, weights in zip(self.lower, self.weights, strict=True))
+
+    @property
+    def most(self) -> int:
+        """The most inputs of any output index."""
+        return max(map(len, self.weights))
+
+
+Region = tuple[tuple[float, float], tuple[float, float]]
+"""From where to where, for height and width, as fractions of the map."""
+
+WHOLE: Region = ((0.0, 1.0), (0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,12 @@ class Resize(Operator):
     """The map interpolated to `height` x `width`.
 
     `scales` are output size over input size, for height and width, where the model states them: they need not be the
-    quotient of the sizes, since the output size is rounded down. None means the quotient.
+    quotient of the sizes, since the output size is rounded down. None means the quotient. `region` is what the output
+    shows in coordinates `tf_crop_and_resize`.
+
+    Cubic interpolation has `cubic_coefficient` as its slope at the neighbours. Inputs outside the map are those at its
+    edge, or do not count if `excludes_outside`. With `antialias`, shrinking stretches the interpolation over as many
+    inputs as an output stands for.
     """
 
     height: int
@@ -67,12 +90,18 @@ class Resize(Operator):
     coordinates: Coordinates = Coordinates.HALF_PIXEL
     rounding: Rounding = Rounding.PREFER_FLOOR
     scales: tuple[float, float] | None = None
+    cubic_coefficient: float = -0.75
+    excludes_outside: bool = False
+    antialias: bool = False
+    region: Region = WHOLE
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
             raise ValueError(f"Resize needs an output of at least 1 x 1, but it is {self.height} x {self.width}")
         if self.scales is not None and min(self.scales) <= 0:
             raise ValueError(f"Resize needs scales above 0, but they are {self.scales}")
+        if any(not 0 <= start <= end <= 1 for start, end in self.region):
+            raise ValueError(f"Resize needs a region inside 0..1, but it is {self.region}")
 
     def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
         """N x C x height x width."""
@@ -80,10 +109,18 @@ class Resize(Operator):
         return (*inputs[0][:2], self.height, self.width)
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
-        """None in mode nearest; in mode linear four multiply-accumulates per output element."""
+        """None in mode nearest; else a multiply-accumulate for each input of an output, four or more of them."""
         if self.mode is ResizeMode.NEAREST:
             return 0
-        return 8 * math.prod(self.output_shape(inputs, parameters))
+        taps = 4
+        if not self.is_linear:
+            taps = self.row_taps(inputs[0][2]).most * self.column_taps(inputs[0][3]).most
+        return 2 * taps * math.prod(self.output_shape(inputs, parameters))
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether no output has more than two inputs along an axis."""
+        return self.mode is ResizeMode.LINEAR and not self.antialias
 
     def row_taps(self, input_height: int) -> Taps:
         """Which input rows make each output row."""
@@ -106,21 +143,26 @@ class Resize(Operator):
     ) -> NDArray[np.float32]:
         """Rows first, then columns."""
         source = inputs[0]
-        rows, columns = self.row_taps(source.shape[2]), self.column_taps(source.shape[3])
-        above, below = source[:, :, list(rows.lower)], source[:, :, list(rows.upper)]
-        tall = _blend(above, below, np.array(rows.weight, np.float32)[:, None])
-        left, right = tall[:, :, :, list(columns.lower)], tall[:, :, :, list(columns.upper)]
-        return _blend(left, right, np.array(columns.weight, np.float32))
+        tall = _weighted(source, self.row_taps(source.shape[2]), 2)
+        return _weighted(tall, self.column_taps(source.shape[3]), 3)
 
     @property
     def label(self) -> str:
         """Such as `Resize 64x64 nearest`."""
-        return f"Resize {self.height}x{self.width} {self.mode}"
+        return f"Resize {self.height}x{self.width} {self.mode}{' antialias' if self.antialias else ''}"
 
 
-def _blend(lower: NDArray[np.float32], upper: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    blend: NDArray[np.float32] = lower * (np.float32(1) - weight) + upper * weight
-    return blend
+def _weighted(source: NDArray[np.float32], taps: Taps, axis: int) -> NDArray[np.float32]:
+    """The sum of each output's inputs along one axis; an output with fewer than others takes its last one at 0."""
+    lower, upper = np.array(taps.lower), np.array(taps.upper)
+    shape = [1, 1, 1, 1]
+    shape[axis] = len(lower)
+    total = np.zeros((), np.float32)
+    for tap in range(taps.most):
+        weights = [float(of_output[tap]) if tap < len(of_output) else 0.0 for of_output in taps.weights]
+        inputs = source.take(np.minimum(lower + tap, upper), axis=axis)
+        total = total + inputs * np.array(weights, np.float32).reshape(shape)
+    return total
 
 
 def _positions(operator: Resize, axis: int, size: int) -> NDArray[np.float32]:
@@ -135,6 +177,17 @@ def _positions(operator: Resize, axis: int, size: int) -> NDArray[np.float32]:
     match operator.coordinates:
         case Coordinates.HALF_PIXEL | Coordinates.PYTORCH_HALF_PIXEL:
             positions = (index + half) / scale - half
+        case Coordinates.HALF_PIXEL_SYMMETRIC:
+            center = np.float32(size) / np.float32(2)
+            adjustment = np.float32(count) / (scale * np.float32(size))
+            positions = center * (np.float32(1) - adjustment) + (index + half) / scale - half
+        case Coordinates.CROP:
+            start, end = (np.float32(limit) for limit in operator.region[axis])
+            last = np.float32(size - 1)
+            if count == 1:
+                positions = np.array([half * (start + end) * last])
+            else:
+                positions = start * last + index * (end - start) * last / np.float32(count - 1)
         case Coordinates.ALIGN_CORNERS:
             positions = index * np.float32(size - 1) / np.float32(count - 1)
         case Coordinates.ASYMMETRIC:
@@ -160,12 +213,38 @@ def _taps(operator: Resize, axis: int, size: int) -> Taps:
     positions = _positions(operator, axis, size)
     if operator.mode is ResizeMode.NEAREST:
         nearest = np.clip(_nearest(positions, operator.rounding), 0, size - 1).astype(int).tolist()
-        return Taps(tuple(nearest), tuple(nearest), (0.0,) * len(nearest))
-    inside = np.clip(positions, np.float32(0), np.float32(size - 1))
-    lower = inside.astype(int)
-    weight = inside - lower.astype(np.float32)
-    upper = np.where(weight > 0, lower + 1, lower)
-    return Taps(tuple(lower.tolist()), tuple(upper.tolist()), tuple(weight.tolist()))
+        return Taps(tuple(nearest), ((1.0,),) * len(nearest))
+    stretch = 1.0
+    if operator.antialias:
+        count = (operator.height, operator.width)[axis]
+        stretch = max(1.0, 1 / operator.scales[axis] if operator.scales else size / count)
+    found = [_interpolated(operator, float(position), stretch, size) for position in positions]
+    return Taps(tuple(lower for lower, _ in found), tuple(weights for _, weights in found))
+
+
+def _interpolated(operator: Resize, position: float, stretch: float, size: int) -> tuple[int, tuple[float, ...]]:
+    """The first input of an output at `position`, and the weights of all its inputs; their sum is 1."""
+    reach = stretch * (1 if operator.mode is ResizeMode.LINEAR else 2)
+    weights: dict[int, float] = {}
+    for index in range(math.floor(position - reach + 1), math.floor(position + reach + 1)):
+        inside = min(max(index, 0), size - 1)
+        if index == inside or not operator.excludes_outside:
+            weights[inside] = weights.get(inside, 0.0) + _weight(operator, (index - position) / stretch)
+    used = [index for index, weight in weights.items() if weight != 0]
+    total = sum(weights.values())
+    lower, upper = min(used), max(used)
+    return lower, tuple(float(np.float32(weights[index] / total)) for index in range(lower, upper + 1))
+
+
+def _weight(operator: Resize, distance: float) -> float:
+    """How much an input counts at a distance from the position: a triangle, or Keys' cubic convolution."""
+    x = abs(distance)
+    if operator.mode is ResizeMode.LINEAR:
+        return max(0.0, 1 - x)
+    a = operator.cubic_coefficient
+    if x < 1:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((x - 5) * x + 8) * x * a - 4 * a if x < 2 else 0.0
 
 
 @cache
@@ -179,6 +258,9 @@ def _window(operator: Resize, axis: int, size: int) -> Window:
     count = (operator.height, operator.width)[axis]
     if operator.coordinates is Coordinates.ALIGN_CORNERS:
         slope = Fraction(size - 1, max(1, count - 1))
+    elif operator.coordinates is Coordinates.CROP:
+        start, end = operator.region[axis]
+        slope = Fraction((end - start) * (size - 1) / max(1, count - 1)).limit_denominator(4096)
     elif operator.scales:
         slope = Fraction(1 / operator.scales[axis]).limit_denominator(4096)
     else:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.ops.checks import require_operands
+from dlfusion.ops.depth_to_space import ChannelOrder
 from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.window import Window
 
@@ -15,10 +16,12 @@ from dlfusion.ops.window import Window
 class SpaceToDepth(Operator):
     """Squares of block x block elements become channels.
 
-    Output channel (y * block + x) * C + c at (h, w) is input channel c at (h * block + y, w * block + x).
+    Output channel (y * block + x) * C + c in order DCR, and c * block * block + y * block + x in order CRD, at (h, w)
+    is input channel c at (h * block + y, w * block + x).
     """
 
     block: int
+    order: ChannelOrder = ChannelOrder.DCR
 
     def __post_init__(self) -> None:
         if self.block < 1:
@@ -51,9 +54,10 @@ class SpaceToDepth(Operator):
         batch, channels, height, width = inputs[0].shape
         rows, columns = height // self.block, width // self.block
         split = inputs[0].reshape(batch, channels, rows, self.block, columns, self.block)
-        return split.transpose(0, 3, 5, 1, 2, 4).reshape(batch, -1, rows, columns)
+        axes = (0, 3, 5, 1, 2, 4) if self.order is ChannelOrder.DCR else (0, 1, 3, 5, 2, 4)
+        return split.transpose(axes).reshape(batch, -1, rows, columns)
 
     @property
     def label(self) -> str:
-        """Such as `SpaceToDepth 2`."""
-        return f"SpaceToDepth {self.block}"
+        """Such as `SpaceToDepth 2`, with the order unless it is DCR."""
+        return f"SpaceToDepth {self.block}{'' if self.order is ChannelOrder.DCR else ' CRD'}"

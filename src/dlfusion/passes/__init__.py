@@ -4,6 +4,7 @@ A rewrite never changes the model's results beyond rounding, nor its inputs, nor
 """
 
 from dlfusion.graph.graph import Graph
+from dlfusion.passes.drop_expansions import drop_expansions
 from dlfusion.passes.drop_identities import drop_identities
 from dlfusion.passes.flatten_into_gemm import flatten_into_gemm
 from dlfusion.passes.fold_affine import fold_affine
@@ -11,13 +12,18 @@ from dlfusion.passes.fold_pad import fold_pad
 from dlfusion.passes.globalize_pools import globalize_pools
 from dlfusion.passes.merge_clips import merge_clips
 from dlfusion.passes.merge_duplicates import merge_duplicates
+from dlfusion.passes.merge_gates import merge_gates
 from dlfusion.passes.remove_dead import remove_dead
+from dlfusion.passes.reshape_inputs import reshape_inputs
 
 PASSES = (
     remove_dead,
+    reshape_inputs,
     drop_identities,
+    drop_expansions,
     globalize_pools,
     merge_duplicates,
+    merge_gates,
     flatten_into_gemm,
     fold_pad,
     fold_affine,

@@ -8,10 +8,13 @@ from dlfusion.ops.affine import Affine
 from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.depth_to_space import DepthToSpace
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.reshape import Reshape
+from dlfusion.ops.slice import Slice
 from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.ops.transpose import Transpose
 from dlfusion.passes.rebuilding import rebuild
 
 
@@ -51,11 +54,15 @@ def _is_identity(graph: Graph, node: Node, source: str) -> bool:
             return bool((scale == 1).all() and (shift == 0).all())
         case Pad(top, left, bottom, right):
             return (top, left, bottom, right) == (0, 0, 0, 0)
+        case Transpose(order):
+            return order == (1, 2, 3)
         case ChannelShuffle(groups):
             return groups in (1, graph.shapes[source][1])
         case DepthToSpace(block) | SpaceToDepth(block):
             return block == 1
-        case Concat():
+        case Slice(starts, sizes, steps):
+            return starts == (0, 0, 0) and steps == (1, 1, 1) and sizes == graph.shapes[source][1:]
+        case Concat() | ConcatMap():
             return len(node.inputs) == 1
         case _:
             return False

@@ -6,7 +6,7 @@ from dlfusion.graph.graph import Graph, Node
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.operator import Operator
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.passes.rebuilding import fused, read_counts, rebuild
 
 
@@ -32,7 +32,7 @@ def fold_pad(graph: Graph) -> Graph:
 
 
 def _is_zero_padding(pad: Pad) -> bool:
-    return pad.value == 0 and min(pad.top, pad.left, pad.bottom, pad.right) >= 0
+    return pad.mode is PadMode.CONSTANT and pad.value == 0 and min(pad.top, pad.left, pad.bottom, pad.right) >= 0
 
 
 def _with_pad(operator: Operator, pad: Operator) -> Operator | None:

@@ -159,7 +159,7 @@ class Case:
 
     `step_rows` output rows are produced per call, in bands of the output given by `rows`; with `rings` every tensor
     holds only the rows that one call needs. Each call is made once for each of `parts` channel parts. `extra_pads`
-    widens all pads beyond what the kernel asks for.
+    widens all pads beyond what the kernel asks for. Inputs are normal numbers times `scale` plus `offset`.
     """
 
     network: Network
@@ -169,6 +169,7 @@ class Case:
     parts: int = 1
     extra_pads: int = 0
     scale: float = 1.0
+    offset: float = 0.0
     rows: tuple[int, int] | None = None
     images: list[Array] = field(default_factory=list)
 
@@ -184,7 +185,7 @@ def compiler_command(clang: bool = False) -> list[str]:
 def translation_unit(lowered: Sequence[Lowered]) -> str:
     """C++ that instantiates each kernel and exports it as `case_<index>`."""
     lines = [f'#include "{header}"' for header in dict.fromkeys(item.header for item in lowered)]
-    lines.append("using namespace dlfusion;")
+    lines += ["namespace dlfusion {}", "using namespace dlfusion;"]
     for index, item in enumerate(lowered):
         lines += [
             f"static const {item.shape_type} shape_{index} = {item.shape};",
@@ -272,10 +273,7 @@ def run(
     """
     (layer,) = case.network.layers
     generator = np.random.default_rng(7)
-    arrays = {
-        read.value: (generator.standard_normal(case.network.shape(read.value)) * case.scale).astype(np.float32)
-        for read in layer.reads
-    }
+    arrays = {read.value: _normal(generator, case, case.network.shape(read.value)) for read in layer.reads}
     _, channels, height, width = case.network.shape(layer.output)
     first, end = case.rows or (0, height)
     step = case.step_rows or (end - first)
@@ -318,6 +316,11 @@ def run(
         pieces.append(output.read(row, row_end))
     output.check_guards()
     return np.concatenate(pieces, axis=1)[None], (expect or reference)(case.network, arrays)[:, :, first:end]
+
+
+def _normal(generator: np.random.Generator, case: Case, shape: Shape) -> Array:
+    numbers: Array = (generator.standard_normal(shape) * case.scale + case.offset).astype(np.float32)
+    return numbers
 
 
 def _wider(pads: Pads, case: Case) -> Pads:

@@ -10,7 +10,9 @@ from dlfusion.ops.add import Add
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.targets.cpu.isa import AVX512
 from dlfusion.targets.cpu.kernel import Pads
@@ -43,12 +45,39 @@ def test_average() -> None:
     check_all(networks, candidates, least=2)
 
 
+def test_dilated_average() -> None:
+    """Windows that skip elements, cut at every side."""
+    networks = [
+        single_layer(AveragePool((3, 3), (1, 2), (2, 3, 1, 2), dilations=(2, 3)), [(1, 20, 9, 31)]),
+        single_layer(AveragePool((2, 3), (2, 1), (1, 1, 1, 1), (1, 0), True, (3, 1)), [(1, 3, 8, 10)]),
+    ]
+    check_all(networks, candidates, least=2)
+
+
+def test_norms() -> None:
+    """Windows that overlap or skip elements, padding that adds nothing, and an epilogue."""
+    networks = [
+        single_layer(LpPool((3, 3), (2, 2), (1, 1, 1, 1)), [(1, 20, 9, 31)]),
+        single_layer(LpPool((3, 3), (1, 1), (1, 1, 1, 1), p=1), [(1, 16, 6, 8)]),
+        single_layer(LpPool((3, 2), (2, 2), (0, 1, 1, 0), (2, 3)), [(1, 3, 9, 10)]),
+        single_layer(LpPool((2, 2), (2, 2), p=1), [(1, 9, 6, 66)], epilogue=[Step(Add(), operand=(1, 9, 3, 33))]),
+        single_layer(LpPool((40, 1), (7, 1)), [(1, 5, 99, 1)]),
+    ]
+    check_all(networks, candidates, least=2)
+
+
+def test_norms_without_a_kernel() -> None:
+    network = single_layer(LpPool((2, 2), p=3), [(1, 4, 6, 6)])
+    assert candidates(network.layers[0], network, AVX512) == ()
+
+
 def test_whole_map() -> None:
-    """Means and maxima of maps of awkward sizes."""
+    """Means, maxima and norms of maps of awkward sizes."""
     networks: list[Network] = []
     for shape in ((1, 20, 7, 7), (1, 33, 9, 31), (1, 16, 1, 1)):
         networks.append(single_layer(GlobalAveragePool(), [shape], epilogue=[Step(Clip(0.0, 6.0))]))
         networks.append(single_layer(GlobalMaxPool(), [shape]))
+        networks += [single_layer(GlobalLpPool(p), [shape], epilogue=[Step(Clip(0.0, 6.0))]) for p in (1, 2)]
     check_all(networks, candidates)
 
 

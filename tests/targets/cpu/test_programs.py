@@ -17,6 +17,9 @@ from tests.support.random_graphs import graphs, random_inputs
 from tests.support.random_plans import ALL_ALGORITHMS, plans
 
 # Shrinking compiles hundreds of programs: turn it on by hand when a failure is to be understood.
+CANCELLED = 1e-12
+"""An output that is zero by the reference has no scale: norms of one number, for example, may leave this much of it."""
+
 SETTINGS = settings(
     max_examples=24,
     deadline=None,
@@ -54,7 +57,7 @@ def test_any_legal_plan_gives_the_reference_result(isa: str, data: st.DataObject
     expected = evaluate(graph, inputs)
     plain = run(network, baseline(network), inputs, isa)
     verdict = compare(plain, expected)
-    assert verdict.passed, verdict
+    assert verdict.passed or verdict.difference < CANCELLED, verdict
     for _ in range(3):
         plan = data.draw(plans(network))
         outputs = run(network, plan, inputs, isa)
@@ -75,7 +78,7 @@ def test_any_legal_plan_gives_one_result_in_bfloat16(data: st.DataObject) -> Non
     inputs = random_inputs(graph, seed=data.draw(st.integers(0, 99)))
     plain = run(network, baseline(network), inputs, "avx512_bf16", "bf16")
     verdict = compare(plain, evaluate(graph, inputs), BF16_TOLERANCE)
-    assert verdict.passed, verdict
+    assert verdict.passed or verdict.difference < CANCELLED, verdict
     for _ in range(3):
         plan = data.draw(plans(network))
         outputs = run(network, plan, inputs, "avx512_bf16", "bf16")

@@ -27,11 +27,13 @@ def test_depth_to_space() -> None:
 
 
 def test_space_to_depth() -> None:
-    """Blocks of 2 and 3, with a per-channel epilogue."""
+    """Both orders, blocks of 2 and 3, with a per-channel epilogue."""
     slopes = np.linspace(-1, 1, 20).astype(np.float32)
     networks = [
         single_layer(SpaceToDepth(2), [(1, 3, 8, 66)]),
         single_layer(SpaceToDepth(3), [(1, 20, 6, 9)]),
+        single_layer(SpaceToDepth(2, ChannelOrder.CRD), [(1, 3, 8, 18)]),
+        single_layer(SpaceToDepth(3, ChannelOrder.CRD), [(1, 20, 6, 9)]),
         single_layer(SpaceToDepth(2), [(1, 5, 6, 14)], epilogue=[Step(PRelu(), (slopes,))]),
     ]
     check_all(networks, candidates, least=4)

@@ -22,6 +22,7 @@ from dlfusion.ops.concat import Concat
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
+from dlfusion.ops.exp import Exp
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
@@ -29,16 +30,20 @@ from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.hard_swish import HardSwish
 from dlfusion.ops.leaky_relu import LeakyRelu
 from dlfusion.ops.lrn import Lrn
+from dlfusion.ops.max import Max
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 from dlfusion.ops.sigmoid import Sigmoid
+from dlfusion.ops.slice import Slice
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.ops.sub import Sub
+from dlfusion.ops.swish import Swish
 from dlfusion.ops.tanh import Tanh
 from dlfusion.plans.plan import Plan
 from dlfusion.runtime.reference import evaluate
@@ -130,6 +135,8 @@ def add_pointwise(cases: Cases) -> None:
         ("tanh", Tanh()),
         ("hard sigmoid", HardSigmoid()),
         ("hard swish", HardSwish()),
+        ("swish", Swish()),
+        ("swish of a slope", Swish(1.5)),
     ):
         cases.add(name, operator)
     cases.add("prelu", PRelu(), (), [cases.weights(CHANNELS)])
@@ -137,6 +144,8 @@ def add_pointwise(cases: Cases) -> None:
     cases.add("add", Add(), [cases.map, cases.other])
     cases.add("add twice", Add(), [cases.map, cases.map])
     cases.add("mul", Mul(), [cases.map, cases.other])
+    cases.add("sub", Sub(), [cases.map, cases.other])
+    cases.add("sub reversed", Sub(reversed=True), [cases.map, cases.other])
 
 
 def add_moves(cases: Cases) -> None:
@@ -187,9 +196,20 @@ def unsupported() -> Network:
     cases.add("dilated maximum", MaxPool((2, 2), (1, 1), (0, 0, 0, 0), (2, 2)))
     cases.add("transposed", ConvTranspose((2, 2)), (), (cases.weights(CHANNELS, 3, 2, 2), cases.weights(3)))
     cases.add("half pixel", Resize(18, 24, ResizeMode.LINEAR))
+    cases.add("cubic", Resize(18, 24, ResizeMode.CUBIC, Coordinates.ALIGN_CORNERS))
+    cases.add("reflected", Pad(1, 1, 1, 1, mode=PadMode.REFLECT))
+    cases.add("dilated average", AveragePool((2, 2), dilations=(2, 2)))
+    cases.add("other order", SpaceToDepth(3, ChannelOrder.CRD))
+    cases.add("part", Slice((0, 0, 0), (1, 1, 1)))
     cases.add("nearest smaller", Resize(5, 5))
     cases.add("even sum", Lrn(4))
     cases.add("crop", Pad(-1, 0, 0, 0))
+    cases.add("function", Exp())
+    cases.add("extreme", Max(), [cases.map, cases.other])
+    mean = cases.builder.node(AveragePool((HEIGHT, 1), (1, 1)), [cases.map])
+    cases.add("row", Add(), [cases.map, mean])
+    cases.add("row of factors", Mul(), [cases.map, mean])
+    cases.add("constant map", Sub(), [cases.map], (cases.weights(1, HEIGHT, WIDTH),))
     cases.add("infinite border", Pad(1, 1, 1, 1, -math.inf))
     cases.add("huge factor", Affine(), (), (np.full(CHANNELS, -1e6, np.float32), cases.weights(CHANNELS)))
     wide = cases.builder.input("wide", (1, 256, 512, 512))
@@ -201,14 +221,24 @@ def test_nodes_without_a_form_are_listed_all_at_once() -> None:
     with pytest.raises(UnsupportedError) as caught:
         check(unsupported())
     text = str(caught.value)
-    assert "9 nodes have no form in CNML" in text
+    assert "19 nodes have no form in CNML" in text
     for words in (
         "dilated maximum: its dilations are 2 x 2",
         "ConvTranspose 2x2 transposed: no form",
         "half pixel: its coordinates are half_pixel",
+        "cubic: it is Resize 18x24 cubic; CNML's Interp is linear",
+        "reflected: its mode is reflect",
+        "dilated average: its dilations are 2 x 2",
+        "other order: its order of channels is CRD",
+        "part: no form",
         "nearest smaller: it takes the nearest of 9 x 12 for 5 x 5",
         "even sum: it sums over 4 channels",
         "crop: it crops",
+        "Exp function: no form",
+        "Max extreme: no form",
+        "Add row: CNML adds activations of one shape, but the second one is (1, 8, 1, 12)",
+        "Mul row of factors: CNML multiplies by an activation of one shape or one factor per channel, not (1, 8, 1",
+        "Sub constant map: no form with a constant map in CNML",
         "infinite border: the value that it pads with is -inf, but the device's fp16 ends at 65504",
         "huge factor: one of its constants is -1e+06",
         "huge window: its window of 512 x 512 is too large for 256 channels",

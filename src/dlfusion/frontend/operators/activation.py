@@ -4,18 +4,21 @@ import math
 
 import numpy as np
 
-from dlfusion.frontend.attributes import number
+from dlfusion.frontend.attributes import number, text
 from dlfusion.frontend.broadcasting import per_channel
 from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.ops.celu import Celu
 from dlfusion.ops.clip import Clip
+from dlfusion.ops.elu import Elu
+from dlfusion.ops.gelu import Gelu
 from dlfusion.ops.hard_sigmoid import HardSigmoid
-from dlfusion.ops.hard_swish import HardSwish
 from dlfusion.ops.leaky_relu import LeakyRelu
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.sigmoid import Sigmoid
-from dlfusion.ops.tanh import Tanh
+from dlfusion.ops.selu import Selu
+from dlfusion.ops.swish import Swish
+from dlfusion.ops.thresholded_relu import ThresholdedRelu
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -51,24 +54,46 @@ def p_relu(node: Node, context: Context) -> Activation:
     return context.result(PRelu(), activation, [("slope", slope)])
 
 
-def sigmoid(node: Node, context: Context) -> Activation:
-    """Sigmoid."""
-    return _apply(node, context, Sigmoid())
+def elu(node: Node, context: Context) -> Activation:
+    """Elu."""
+    return _apply(node, context, Elu(number(node, "alpha", 1.0)))
 
 
-def tanh(node: Node, context: Context) -> Activation:
-    """Tanh."""
-    return _apply(node, context, Tanh())
+def selu(node: Node, context: Context) -> Activation:
+    """Selu."""
+    standard = Selu()
+    return _apply(node, context, Selu(number(node, "alpha", standard.alpha), number(node, "gamma", standard.gamma)))
+
+
+def celu(node: Node, context: Context) -> Activation:
+    """Celu with a positive alpha."""
+    alpha = number(node, "alpha", 1.0)
+    if not alpha > 0:
+        raise UnsupportedNodeError(f"alpha is {alpha}; only positive ones are supported")
+    return _apply(node, context, Celu(alpha))
+
+
+def thresholded_relu(node: Node, context: Context) -> Activation:
+    """ThresholdedRelu."""
+    return _apply(node, context, ThresholdedRelu(number(node, "alpha", 1.0)))
+
+
+def swish(node: Node, context: Context) -> Activation:
+    """Swish; a product of an activation and its Sigmoid becomes one too."""
+    return _apply(node, context, Swish(number(node, "alpha", 1.0)))
+
+
+def gelu(node: Node, context: Context) -> Activation:
+    """Gelu, exact and by Tanh."""
+    approximate = text(node, "approximate", "none")
+    if approximate not in ("none", "tanh"):
+        raise UnsupportedNodeError(f"approximate is {approximate}; none and tanh are supported")
+    return _apply(node, context, Gelu(by_tanh=approximate == "tanh"))
 
 
 def hard_sigmoid(node: Node, context: Context) -> Activation:
     """HardSigmoid."""
     return _apply(node, context, HardSigmoid(number(node, "alpha", 0.2), number(node, "beta", 0.5)))
-
-
-def hard_swish(node: Node, context: Context) -> Activation:
-    """HardSwish."""
-    return _apply(node, context, HardSwish())
 
 
 def _apply(node: Node, context: Context, operator: Operator) -> Activation:
@@ -85,8 +110,11 @@ CONVERTERS = {
     "Clip": clip,
     "LeakyRelu": leaky_relu,
     "PRelu": p_relu,
-    "Sigmoid": sigmoid,
-    "Tanh": tanh,
+    "Elu": elu,
+    "Selu": selu,
+    "Celu": celu,
+    "ThresholdedRelu": thresholded_relu,
+    "Swish": swish,
+    "Gelu": gelu,
     "HardSigmoid": hard_sigmoid,
-    "HardSwish": hard_swish,
 }

@@ -1,85 +1,103 @@
-"""Sums, products, and limits by constants."""
+"""Sums, products, quotients, powers and extremes of activations and constants, with NumPy's broadcasting."""
 
+import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from dlfusion.frontend.broadcasting import per_channel
-from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.broadcasting import Constant, pair, with_constant
+from dlfusion.frontend.context import Activation, Context
 from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
+from dlfusion.ops.binary import Binary
 from dlfusion.ops.clip import Clip
+from dlfusion.ops.div import Div
+from dlfusion.ops.max import Max
+from dlfusion.ops.min import Min
 from dlfusion.ops.mul import Mul
+from dlfusion.ops.pow import Pow
+from dlfusion.ops.reciprocal import Reciprocal
+from dlfusion.ops.sub import Sub
 
 
 def add(node: Node, context: Context) -> Activation:
-    """Add and Sum: any number of activations of one shape, and constants per channel."""
+    """Add and Sum: any number of activations and constants; a batch of 1 is not repeated."""
     constants, activations = _operands(node, context)
     total = activations[0]
     for other in activations[1:]:
-        total = _sum(context, total, other)
+        total = _combined(context, Add(), total, other)
     for index in constants:
-        shift = per_channel(context.weights(node, index), total.shape)
-        total = _affine(context, total, np.ones_like(shift), shift)
+        total = _shifted(context, total, context.weights(node, index))
     return total
 
 
 def subtract(node: Node, context: Context) -> Activation:
-    """Sub of two activations of one shape, or of an activation and a constant per channel."""
+    """Sub of two activations, or an activation and a constant; a batch of 1 is not repeated."""
     constants, activations = _operands(node, context)
     if not constants:
-        negative = _scaled(context, activations[1], -1.0)
-        return _sum(context, activations[0], negative)
-    constant = per_channel(context.weights(node, constants[0]), activations[0].shape)
-    if constants[0] == 0:
-        return _affine(context, activations[0], -np.ones_like(constant), constant)
-    return _affine(context, activations[0], np.ones_like(constant), -constant)
+        return _combined(context, Sub(), *activations)
+    constant = context.weights(node, constants[0])
+    if constants[0] == 1:
+        return _shifted(context, activations[0], -constant)
+    operand = with_constant(context, activations[0], constant)
+    if operand.is_per_channel:
+        return _affine(context, operand, -np.ones_like(operand.array), operand.array)
+    return _applied(context, Sub(reversed=True), operand)
 
 
 def multiply(node: Node, context: Context) -> Activation:
-    """Mul of two activations, the one perhaps with one number per channel, or by a constant per channel."""
+    """Mul of two activations, or an activation and a constant; a batch of 1 is not repeated."""
     constants, activations = _operands(node, context)
-    if constants:
-        factor = per_channel(context.weights(node, constants[0]), activations[0].shape)
-        return _affine(context, activations[0], factor, np.zeros_like(factor))
-    large, small = sorted(activations, key=lambda activation: -math.prod(activation.shape))
-    if small.shape not in (large.shape, (*large.shape[:2], *(1,) * (len(large.shape) - 2))):
-        raise UnsupportedNodeError(
-            f"its inputs are {activations[0].shape} and {activations[1].shape}; "
-            "only equal shapes, or N x C x 1 x 1 as one of them, are supported"
-        )
-    value = context.emit(Mul(), [context.canonical(large), context.canonical(small)])
-    return Activation(value, large.shape)
+    if not constants:
+        return _combined(context, Mul(), *activations)
+    return _scaled(context, activations[0], context.weights(node, constants[0]))
 
 
 def divide(node: Node, context: Context) -> Activation:
-    """Div by a constant per channel."""
+    """Div of two activations, or an activation and a constant; a batch of 1 is not repeated."""
     constants, activations = _operands(node, context)
-    if constants != [1]:
-        raise UnsupportedNodeError("only division of an activation by a constant is supported")
-    divisor = per_channel(context.weights(node, 1), activations[0].shape)
-    if not divisor.all():
-        raise UnsupportedNodeError("its divisor is 0")
-    return _affine(context, activations[0], np.float32(1) / divisor, np.zeros_like(divisor))
+    if not constants:
+        return _combined(context, Div(), *activations)
+    constant = context.weights(node, constants[0])
+    if constants[0] == 1 and constant.all():
+        return _scaled(context, activations[0], np.float32(1) / constant)
+    if constants[0] == 0 and (constant == 1).all() and constant.size == 1:
+        return context.result(Reciprocal(), activations[0])
+    return _applied(context, Div(reversed=constants[0] == 0), with_constant(context, activations[0], constant))
+
+
+def power(node: Node, context: Context) -> Activation:
+    """Pow of two activations, or an activation and a constant; a batch of 1 is not repeated."""
+    constants, activations = _operands(node, context)
+    if not constants:
+        return _combined(context, Pow(), *activations)
+    constant = context.constant(node, constants[0]).astype(np.float32)
+    if constants[0] == 1 and (constant == 1).all() and constant.size == 1:
+        return activations[0]
+    return _applied(context, Pow(reversed=constants[0] == 0), with_constant(context, activations[0], constant))
 
 
 def negate(node: Node, context: Context) -> Activation:
     """Neg."""
-    return _scaled(context, context.activation(node), -1.0)
+    return _scaled(context, context.activation(node), np.array(-1, np.float32))
 
 
 def minimum(node: Node, context: Context) -> Activation:
-    """Min of an activation and a number: a clip from above."""
-    activation, limit = _limited(node, context)
-    return context.result(Clip(-math.inf, limit), activation)
+    """Min of any number of activations and constants; a batch of 1 is not repeated."""
+    return _extreme(node, context, Min(), lambda limit: Clip(-math.inf, limit))
 
 
 def maximum(node: Node, context: Context) -> Activation:
-    """Max of an activation and a number: a clip from below."""
-    activation, limit = _limited(node, context)
-    return context.result(Clip(limit, math.inf), activation)
+    """Max of any number of activations and constants; a batch of 1 is not repeated."""
+    return _extreme(node, context, Max(), lambda limit: Clip(limit, math.inf))
+
+
+def mean(node: Node, context: Context) -> Activation:
+    """Mean of any number of activations and constants; a batch of 1 is not repeated."""
+    return _scaled(context, add(node, context), np.array(1 / len(node.inputs), np.float32))
 
 
 def _operands(node: Node, context: Context) -> tuple[list[int], list[Activation]]:
@@ -89,38 +107,69 @@ def _operands(node: Node, context: Context) -> tuple[list[int], list[Activation]
     return constants, activations
 
 
-def _limited(node: Node, context: Context) -> tuple[Activation, float]:
+def _extreme(node: Node, context: Context, operator: Binary, limited: Callable[[float], Clip]) -> Activation:
+    """The extreme of all operands; a single number is a limit."""
     constants, activations = _operands(node, context)
-    if len(constants) != 1 or len(activations) != 1:
-        raise UnsupportedNodeError("only one activation and one constant number are supported")
-    limit = per_channel(context.weights(node, constants[0]), activations[0].shape)
-    if not (limit == limit[0]).all():
-        raise UnsupportedNodeError("its limit differs between channels")
-    return activations[0], float(limit[0])
+    result = activations[0]
+    for other in activations[1:]:
+        result = _combined(context, operator, result, other)
+    for index in constants:
+        operand = with_constant(context, result, context.weights(node, index))
+        is_limit = operand.array.size == 1 and not np.isnan(operand.array).any()
+        result = (
+            Activation(context.emit(limited(operand.array.item()), [operand.value]), operand.shape)
+            if is_limit
+            else _applied(context, operator, operand)
+        )
+    return result
 
 
-def _sum(context: Context, first: Activation, second: Activation) -> Activation:
-    if first.shape != second.shape:
-        raise UnsupportedNodeError(f"its inputs are {first.shape} and {second.shape}; only equal shapes are supported")
-    return Activation(context.emit(Add(), [context.canonical(first), context.canonical(second)]), first.shape)
+def _combined(context: Context, operator: Binary, first: Activation, second: Activation) -> Activation:
+    """Two activations under an operator that is told if they change places."""
+    if first.shape == second.shape:
+        return Activation(context.emit(operator, context.side_by_side([first, second])), first.shape)
+    operands = pair(context, first, second)
+    if operands.swapped and isinstance(operator, Sub | Div | Pow):
+        operator = dataclasses.replace(operator, reversed=True)
+    return Activation(context.emit(operator, operands.values), operands.shape)
 
 
-def _scaled(context: Context, activation: Activation, factor: float) -> Activation:
-    scale = per_channel(np.array(factor, np.float32), activation.shape)
-    return _affine(context, activation, scale, np.zeros_like(scale))
+def _applied(context: Context, operator: Binary, operand: Constant) -> Activation:
+    return Activation(context.emit(operator, [operand.value], [("operand", operand.array)]), operand.shape)
 
 
-def _affine(context: Context, activation: Activation, scale: Array, shift: Array) -> Activation:
-    constants = [("scale", scale), ("shift", shift)]
-    return context.result(Affine(), activation, constants)
+def _scaled(context: Context, activation: Activation, factor: Array) -> Activation:
+    operand = with_constant(context, activation, factor)
+    if operand.is_per_channel:
+        return _affine(context, operand, operand.array, np.zeros_like(operand.array))
+    return _applied(context, Mul(), operand)
+
+
+def _shifted(context: Context, activation: Activation, shift: Array) -> Activation:
+    operand = with_constant(context, activation, shift)
+    if operand.is_per_channel:
+        return _affine(context, operand, np.ones_like(operand.array), operand.array)
+    return _applied(context, Add(), operand)
+
+
+def _affine(context: Context, operand: Constant, scale: Array, shift: Array) -> Activation:
+    """One scale and shift for each channel: what can be folded into a convolution before it."""
+    channels = context.shapes[operand.value][1]
+    constants = [
+        (role, np.ascontiguousarray(np.broadcast_to(array.reshape(-1), (channels,))))
+        for role, array in (("scale", scale), ("shift", shift))
+    ]
+    return Activation(context.emit(Affine(), [operand.value], constants), operand.shape)
 
 
 CONVERTERS = {
     "Add": add,
     "Sum": add,
+    "Mean": mean,
     "Sub": subtract,
     "Mul": multiply,
     "Div": divide,
+    "Pow": power,
     "Neg": negate,
     "Min": minimum,
     "Max": maximum,

@@ -6,18 +6,24 @@ from dlfusion.frontend.attributes import from_front, integer
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.ops.concat import Concat
+from dlfusion.ops.concat_map import ConcatMap
+from dlfusion.ops.operator import Operator
 
 
 def concat(node: Node, context: Context) -> Activation:
-    """Concat along any axis; all but the channels cost reshapes."""
+    """Concat along any axis; those that are neither channels nor of the map cost reshapes."""
     activations = [context.activation(node, index) for index in range(len(node.inputs))]
     first = activations[0].shape
     axis = from_front(integer(node, "axis", 1), len(first))
     for activation in activations:
         if len(activation.shape) != len(first):
             raise InvalidNodeError(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
+    operator: Operator = Concat()
     if axis == 1:
-        values = [context.canonical(activation) for activation in activations]
+        values = context.side_by_side(activations)
+    elif axis in (2, 3) and len(first) <= 4:
+        values = [context.map_of(activation) for activation in activations]
+        operator = ConcatMap(3 if len(first) == 3 else axis)
     else:
         # The same elements with the axes before `axis` as the batch, and those after it as the map.
         values = [
@@ -33,7 +39,7 @@ def concat(node: Node, context: Context) -> Activation:
             for activation in activations
         ]
     total = sum(activation.shape[axis] for activation in activations)
-    return Activation(context.emit(Concat(), values), (*first[:axis], total, *first[axis + 1 :]))
+    return Activation(context.emit(operator, values), (*first[:axis], total, *first[axis + 1 :]))
 
 
 CONVERTERS = {"Concat": concat}

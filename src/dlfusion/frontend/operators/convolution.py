@@ -21,7 +21,7 @@ def conv(node: Node, context: Context) -> Activation:
     operator = Conv(window.kernel, window.strides, window.pads, window.dilations, integer(node, "group", 1))
     bias = _bias(node, context, weights.shape[0])
     constants = [("weights", _four(weights)), ("bias", bias)]
-    value = context.emit(operator, [context.canonical(activation)], constants)
+    value = context.emit(operator, [context.map_of(activation)], constants)
     return context.of_rank(value, len(activation.shape))
 
 
@@ -31,8 +31,7 @@ def conv_transpose(node: Node, context: Context) -> Activation:
     _require_rank(activation.shape, weights)
     rank = len(activation.shape) - 2
     groups = integer(node, "group", 1)
-    output_padding = per_axis(node, "output_padding", rank, 0)
-    pads = _transposed_padding(node, activation.shape[2:], weights.shape[2:], output_padding)
+    pads, output_padding = _transposed_padding(node, activation.shape[2:], weights.shape[2:])
     operator = ConvTranspose(
         pair(weights.shape[2:], 1),
         pair(per_axis(node, "strides", rank, 1), 1),
@@ -43,34 +42,39 @@ def conv_transpose(node: Node, context: Context) -> Activation:
     )
     bias = _bias(node, context, weights.shape[1] * groups)
     constants = [("weights", _four(weights)), ("bias", bias)]
-    value = context.emit(operator, [context.canonical(activation)], constants)
+    value = context.emit(operator, [context.map_of(activation)], constants)
     return context.of_rank(value, len(activation.shape))
 
 
 def _transposed_padding(
-    node: Node, size: Sequence[int], kernel: Sequence[int], output_padding: Sequence[int]
-) -> tuple[int, ...]:
-    """The crop at the beginnings and ends of all axes, which `output_shape` or `auto_pad` may state indirectly."""
+    node: Node, size: Sequence[int], kernel: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The crop at the beginnings and ends of all axes, and what is added at the ends before.
+
+    `output_shape` or `auto_pad` may state them indirectly. An output that is larger than what kernel and stride reach
+    has more at its ends if `output_shape` asks for it; `auto_pad` then crops nothing.
+    """
     rank = len(size)
     strides = per_axis(node, "strides", rank, 1)
     dilations = per_axis(node, "dilations", rank, 1)
+    added = per_axis(node, "output_padding", rank, 0)
     mode = text(node, "auto_pad", "NOTSET")
     wanted = integers(node, "output_shape")
+    if wanted is None and mode in ("NOTSET", "VALID"):
+        return per_axis(node, "pads", 2 * rank, 0) if mode == "NOTSET" else (0,) * (2 * rank), added
     if wanted is None:
-        if mode == "NOTSET":
-            return per_axis(node, "pads", 2 * rank, 0)
-        if mode == "VALID":
-            return (0,) * (2 * rank)
-        wanted = tuple(length * stride for length, stride in zip(size, strides, strict=True))
-    if len(wanted) < rank:
+        target = tuple(length * stride for length, stride in zip(size, strides, strict=True))
+    elif len(wanted) < rank:
         raise InvalidNodeError(f"output_shape is {list(wanted)}, but must have {rank} numbers")
+    else:
+        target = wanted[-rank:]
     totals = [
-        (size[axis] - 1) * strides[axis] + output_padding[axis] + extent(kernel[axis], dilations[axis]) - wanted[axis]
-        for axis in range(-rank, 0)
+        (size[axis] - 1) * strides[axis] + added[axis] + extent(kernel[axis], dilations[axis]) - target[axis]
+        for axis in range(rank)
     ]
-    if min(totals) < 0:
-        raise UnsupportedNodeError(f"its output of {list(wanted)} is larger than what kernel and stride reach")
-    return split_padding(totals, mode)
+    if wanted is not None:
+        added = tuple(more + max(0, -total) for more, total in zip(added, totals, strict=True))
+    return split_padding([max(0, total) for total in totals], mode), added
 
 
 def _require_rank(shape: Sequence[int], weights: Array) -> None:
@@ -87,7 +91,7 @@ def _bias(node: Node, context: Context, channels: int) -> Array:
 
 
 def _four(weights: Array) -> Array:
-    return weights if weights.ndim == 4 else weights[..., None]
+    return weights if weights.ndim == 4 else weights[:, :, None]
 
 
 CONVERTERS = {"Conv": conv, "ConvTranspose": conv_transpose}

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlfusion.frontend.attributes import from_front, integer, integers, number, per_axis, require, text
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.attributes import from_front, integer, integers, number, per_axis, text
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
 from dlfusion.frontend.model import Node
 from dlfusion.ops.channel_shuffle import ChannelShuffle
+from dlfusion.ops.conv import Conv
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
+from dlfusion.ops.resize import Resize, ResizeMode
 from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.ops.transpose import Transpose
 
 PIXEL_SHUFFLES = {(0, 3, 4, 1, 5, 2): ChannelOrder.DCR, (0, 1, 4, 2, 5, 3): ChannelOrder.CRD}
 """Orders of axes that, between two reshapes, amount to DepthToSpace (its definition in ONNX)."""
@@ -19,7 +22,7 @@ PIXEL_SHUFFLES = {(0, 3, 4, 1, 5, 2): ChannelOrder.DCR, (0, 1, 4, 2, 5, 3): Chan
 
 def reshape(node: Node, context: Context) -> Activation:
     """Reshape to a constant shape."""
-    activation = context.activation(node)
+    activation = context.seen(node)
     wanted = [int(size) for size in context.constant(node, 1).reshape(-1)]
     if not integer(node, "allowzero", 0):
         if any(size == 0 and axis >= len(activation.shape) for axis, size in enumerate(wanted)):
@@ -28,7 +31,13 @@ def reshape(node: Node, context: Context) -> Activation:
     if wanted.count(-1) == 1:
         known = math.prod(size for size in wanted if size != -1)
         wanted = [math.prod(activation.shape) // known if size == -1 else size for size in wanted]
-    return _viewed(activation, wanted)
+    if (
+        activation.channels_last
+        and len(wanted) > 2
+        and (wanted[0], wanted[-1]) == activation.shape[:: len(activation.shape) - 1]
+    ):
+        return Activation(activation.value, tuple(wanted), channels_last=True)
+    return _viewed(context.plain(activation), wanted)
 
 
 def flatten(node: Node, context: Context) -> Activation:
@@ -58,33 +67,77 @@ def unsqueeze(node: Node, context: Context) -> Activation:
     axes = _axes(node, context) or ()
     rank = len(activation.shape) + len(axes)
     added = {from_front(axis, rank) for axis in axes}
+    if len(added) < len(axes):
+        raise InvalidNodeError(f"axes {list(axes)} name one axis twice")
     sizes = iter(activation.shape)
     return _viewed(activation, [1 if axis in added else next(sizes) for axis in range(rank)])
 
 
 def transpose(node: Node, context: Context) -> Activation:
-    """Transpose, if it moves nothing, swaps two neighbouring groups of axes, or is a pixel shuffle between reshapes."""
-    activation = context.activation(node)
+    """Transpose that leaves the batch in place, of up to three groups of neighbouring axes; or a pixel shuffle."""
+    seen = context.seen(node)
+    activation = seen.channels_first
     rank = len(activation.shape)
+    last = (0, *range(2, rank), 1)
     order = integers(node, "perm") or tuple(reversed(range(rank)))
     if sorted(order) != list(range(rank)):
-        raise InvalidNodeError(f"perm is {list(order)}, which is no order of the {rank} axes of {activation.shape}")
+        raise InvalidNodeError(f"perm is {list(order)}, which is no order of the {rank} axes of {seen.shape}")
+    if seen.channels_last:
+        order = tuple(last[axis] for axis in order)
     shape = tuple(activation.shape[axis] for axis in order)
     if order in PIXEL_SHUFFLES:
         shuffled = _pixel_shuffle(context, activation, PIXEL_SHUFFLES[order])
         if shuffled is not None:
             return Activation(shuffled, shape)
     moved = [axis for axis in order if activation.shape[axis] != 1]
+    if order == last and rank > 2:
+        # What comes next may not need the channels to be moved: whoever does has it done.
+        channels, places = activation.shape[1], math.prod(activation.shape[2:])
+        value = context.merged(activation, activation.shape[0], channels, places)
+        return Activation(value, shape, channels_last=True)
     if moved == sorted(moved):
         return Activation(activation.value, shape)
-    swapped = _swap(context, activation, moved)
-    if swapped is None:
-        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} does more than swap two groups of axes")
-    return Activation(swapped, shape)
+    result = (
+        _swapped(context, activation, moved, copies=False)
+        or _transposed(context, activation, order)
+        or _swapped(context, activation, moved, copies=True)
+    )
+    if result is None:
+        raise UnsupportedNodeError(
+            f"perm {list(order)} of {activation.shape} moves the batch, or more than three groups of axes"
+        )
+    return Activation(result, shape)
 
 
-def _swap(context: Context, activation: Activation, moved: Sequence[int]) -> str | None:
+def _transposed(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
+    """Emits a transposition of axes, or groups of them, behind the batch; None if it is more than that."""
+    if activation.shape[0] != 1 and order[0] != 0:
+        return None
+    if len(order) <= 4 and order[0] == 0:
+        axes = (*order, *range(len(order), 4))
+        return context.emit(Transpose((axes[1], axes[2], axes[3])), [context.canonical(activation)])
+    behind = [axis for axis in order if axis != 0 and activation.shape[axis] != 1]
+    runs: list[list[int]] = []
+    resting = {axis: place for place, axis in enumerate(sorted(behind))}
+    for axis in behind:
+        if runs and resting[axis] == resting[runs[-1][-1]] + 1:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    if len(runs) > 3:
+        return None
+    places = sorted(range(len(runs)), key=lambda index: runs[index][0])
+    sizes = [math.prod(activation.shape[axis] for axis in runs[index]) for index in places]
+    batch, channels, height, width = (activation.shape[0], *sizes, 1, 1)[:4]
+    axes = (*(places.index(index) + 1 for index in range(len(runs))), *range(len(runs) + 1, 4))
+    value = context.reshaped(activation, (batch, channels, height, width))
+    return context.emit(Transpose((axes[0], axes[1], axes[2])), [value])
+
+
+def _swapped(context: Context, activation: Activation, moved: Sequence[int], *, copies: bool) -> str | None:
     """Emits a channel shuffle that brings the axes into the order `moved`; None if none does.
+
+    With `copies` the value may first be reshaped for it.
 
     Swapping axes a and b of N x a x b x R is a channel shuffle in `a` groups of an N x (a * b) x R map.
     """
@@ -97,8 +150,35 @@ def _swap(context: Context, activation: Activation, moved: Sequence[int]) -> str
         return None
     sizes = [activation.shape[axis] for axis in resting]
     batch, channels, rest = (math.prod(part) for part in (sizes[:before], sizes[before:after], sizes[after:]))
+    if not copies and (batch, channels) != context.shapes[activation.value][:2]:
+        return None
     groups = math.prod(activation.shape[axis] for axis in middle[cut:])
     return context.emit(ChannelShuffle(groups), [context.merged(activation, batch, channels, rest)])
+
+
+def expand(node: Node, context: Context) -> Activation:
+    """Expand of channels and the map to a constant shape."""
+    activation = context.activation(node)
+    wanted = tuple(int(size) for size in context.constant(node, 1).reshape(-1))
+    try:
+        shape = np.broadcast_shapes(activation.shape, wanted)
+    except ValueError as error:
+        raise InvalidNodeError(f"{activation.shape} does not expand to {wanted}") from error
+    aligned = Activation(activation.value, (1,) * (len(shape) - len(activation.shape)) + activation.shape)
+    if aligned.shape == shape:
+        return aligned
+    (batch, channels, *sizes), (images, wanted_channels, *wanted_sizes) = four_axes(aligned.shape), four_axes(shape)
+    if images != batch or any(own not in (1, size) for own, size in zip(sizes, wanted_sizes, strict=True)):
+        raise UnsupportedNodeError(f"it expands {activation.shape} to {shape}; only channels and maps can grow")
+    value = context.canonical(aligned)
+    if wanted_channels != channels:
+        ones = np.ones((wanted_channels, 1, 1, 1), np.float32)
+        copied = [("weights", ones), ("bias", np.zeros(wanted_channels, np.float32))]
+        value = context.emit(Conv((1, 1)), [value], copied, role="channels")
+    if wanted_sizes != sizes:
+        height, width = wanted_sizes
+        value = context.emit(Resize(height, width, ResizeMode.NEAREST), [value])
+    return Activation(value, shape)
 
 
 def depth_to_space(node: Node, context: Context) -> Activation:
@@ -110,14 +190,15 @@ def depth_to_space(node: Node, context: Context) -> Activation:
 
 
 def space_to_depth(node: Node, context: Context) -> Activation:
-    """SpaceToDepth."""
-    value = context.emit(SpaceToDepth(integer(node, "blocksize", 1)), [context.canonical(context.activation(node))])
+    """SpaceToDepth in both orders."""
+    operator = SpaceToDepth(integer(node, "blocksize", 1), ChannelOrder(text(node, "mode", "DCR")))
+    value = context.emit(operator, [context.canonical(context.activation(node))])
     return Activation(value, context.shapes[value])
 
 
 def pad(node: Node, context: Context) -> Activation:
-    """Pad of the map with a constant; amounts are attributes before opset 11 and inputs since."""
-    require(node, "mode", "constant")
+    """Pad in all modes, of any axes; those that are not of the map cost reshapes."""
+    mode = PadMode(text(node, "mode", "constant"))
     activation = context.activation(node)
     rank = len(activation.shape)
     fill = 0.0
@@ -132,13 +213,25 @@ def pad(node: Node, context: Context) -> Activation:
         axes = range(rank) if chosen is None else [from_front(int(axis), rank) for axis in chosen.reshape(-1)]
     if len(amounts) != 2 * len(axes):
         raise InvalidNodeError(f"{len(amounts)} pads do not fit {len(axes)} axes")
-    begin, end = [0] * max(rank, 4), [0] * max(rank, 4)
-    for position, axis in enumerate(axes):
-        begin[axis], end[axis] = amounts[position], amounts[position + len(axes)]
-    if any(begin[:2] + end[:2]) or rank > 4:
-        raise UnsupportedNodeError(f"it pads {activation.shape} by {list(amounts)}; only maps can be padded")
-    value = context.emit(Pad(begin[2], begin[3], end[2], end[3], fill), [context.canonical(activation)])
-    return context.of_rank(value, rank)
+    ends = zip(amounts, amounts[len(axes) :], strict=False)
+    pads = {axis: pair for axis, pair in zip(axes, ends, strict=True) if pair != (0, 0)}
+    if rank in (3, 4):
+        # A line is the width of its map: it has no axis for rows.
+        top, bottom = pads.pop(2, (0, 0)) if rank == 4 else (0, 0)
+        left, right = pads.pop(rank - 1, (0, 0))
+        value = context.emit(Pad(top, left, bottom, right, fill, mode), [context.map_of(activation)])
+        activation = context.of_rank(value, rank)
+    for axis, (before, after) in pads.items():
+        activation = _pad_axis(context, activation, axis, Pad(before, 0, after, 0, fill, mode))
+    return activation
+
+
+def _pad_axis(context: Context, activation: Activation, axis: int, operator: Pad) -> Activation:
+    """Any axis padded, as rows: the axes before it are the batch, those after it the columns."""
+    shape = activation.shape
+    value = context.reshaped(activation, (math.prod(shape[:axis]), 1, shape[axis], math.prod(shape[axis + 1 :])))
+    padded = context.emit(operator, [value])
+    return Activation(padded, (*shape[:axis], context.shapes[padded][2], *shape[axis + 1 :]))
 
 
 def _viewed(activation: Activation, shape: Sequence[int]) -> Activation:
@@ -170,6 +263,7 @@ CONVERTERS = {
     "Squeeze": squeeze,
     "Unsqueeze": unsqueeze,
     "Transpose": transpose,
+    "Expand": expand,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Pad": pad,

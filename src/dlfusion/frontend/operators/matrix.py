@@ -1,6 +1,8 @@
 """Matrix products with constant weights: fully connected layers."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,13 +10,17 @@ from dlfusion.frontend.attributes import integer, number, require
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
+from dlfusion.ops.conv import Conv
 from dlfusion.ops.gemm import Gemm
 
 
 def gemm(node: Node, context: Context) -> Activation:
     """Gemm of an activation with constant weights and a constant bias that is the same for all rows."""
-    require(node, "transA", 0)
     activation, weights = context.activation(node), context.weights(node, 1)
+    if 1 in activation.shape and integer(node, "transA", 0):
+        activation = Activation(activation.value, activation.shape[::-1])
+    else:
+        require(node, "transA", 0)
     if weights.ndim != 2 or len(activation.shape) != 2:
         raise InvalidNodeError(f"inputs of shape {activation.shape} and {weights.shape} are no matrices")
     weights = weights if integer(node, "transB", 0) else weights.T
@@ -28,13 +34,49 @@ def gemm(node: Node, context: Context) -> Activation:
 
 
 def matmul(node: Node, context: Context) -> Activation:
-    """MatMul of an activation with a constant matrix on the right."""
-    if context.is_constant(node, 0) or not context.is_constant(node, 1):
-        raise UnsupportedNodeError("only an activation on the left and a constant matrix on the right are supported")
-    weights = context.weights(node, 1)
+    """MatMul of an activation with a constant matrix on either side; of more than two axes a 1x1 convolution."""
+    constants = [index for index in (0, 1) if context.is_constant(node, index)]
+    if len(constants) != 1:
+        raise UnsupportedNodeError("only the product of an activation and a constant matrix is supported")
+    (side,) = constants
+    weights, activation = context.weights(node, side), context.seen(node, 1 - side)
+    if weights.ndim > 2 and weights.size == math.prod(weights.shape[-2:]) and weights.ndim <= len(activation.shape):
+        weights = weights.reshape(weights.shape[-2:])
     if weights.ndim != 2:
-        raise UnsupportedNodeError(f"its right input is {weights.shape}; only a matrix is supported")
-    return _fully_connected(context, context.activation(node), weights.T, np.zeros(weights.shape[1], np.float32))
+        raise UnsupportedNodeError(f"its constant is {weights.shape}; only a matrix is supported")
+    if side == 0:
+        return _left_product(context, weights, context.plain(activation))
+    _require_inputs(activation.shape, -1, weights.shape[0])
+    batch, places = math.prod(activation.shape[:-1]), math.prod(activation.shape[1:-1])
+    if places == 1 or (not activation.channels_last and batch == context.shapes[activation.value][0]):
+        bias = np.zeros(weights.shape[1], np.float32)
+        result = _fully_connected(context, context.plain(activation), weights.T, bias)
+        return replace(result, channels_last=places == 1 and len(result.shape) > 2)
+    last = context.last(activation)
+    return Activation(_pointwise(context, last.value, weights.T), (*activation.shape[:-1], weights.shape[1]), True)
+
+
+def _left_product(context: Context, weights: Array, activation: Activation) -> Activation:
+    """Weights (outputs x inputs) times each matrix of an N x inputs x places activation."""
+    if len(activation.shape) != 3:
+        raise UnsupportedNodeError(
+            f"its constant is on the left of {activation.shape}; there only three axes are supported"
+        )
+    _require_inputs(activation.shape, 1, weights.shape[1])
+    value = _pointwise(context, context.merged(activation, *activation.shape), weights)
+    return Activation(value, (activation.shape[0], weights.shape[0], activation.shape[2]))
+
+
+def _require_inputs(shape: Sequence[int], axis: int, inputs: int) -> None:
+    if not shape or shape[axis] != inputs:
+        raise InvalidNodeError(f"an input of shape {tuple(shape)} does not fit weights for {inputs} inputs")
+
+
+def _pointwise(context: Context, value: str, weights: Array) -> str:
+    """Emits weights (outputs x inputs) applied to the channels of a value, at each place of its map."""
+    filters = np.ascontiguousarray(weights)[:, :, np.newaxis, np.newaxis]
+    bias = np.zeros(weights.shape[0], np.float32)
+    return context.emit(Conv((1, 1)), [value], [("weights", filters), ("bias", bias)])
 
 
 def _row(bias: Array, outputs: int) -> Array:
@@ -51,8 +93,7 @@ def _row(bias: Array, outputs: int) -> Array:
 def _fully_connected(context: Context, activation: Activation, weights: Array, bias: Array) -> Activation:
     """Applies weights (outputs x inputs) to the last axis of the activation."""
     outputs, inputs = weights.shape
-    if not activation.shape or activation.shape[-1] != inputs:
-        raise InvalidNodeError(f"an input of shape {activation.shape} does not fit weights for {inputs} inputs")
+    _require_inputs(activation.shape, -1, inputs)
     batch = math.prod(activation.shape[:-1])
     value, shape = activation.value, context.shapes[activation.value]
     if shape[0] != batch:

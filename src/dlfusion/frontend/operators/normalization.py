@@ -1,15 +1,23 @@
 """Normalizations."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from dlfusion.frontend.attributes import from_front, integer, number
-from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.attributes import from_front, integer, integers, number
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.graph.graph import Array
 from dlfusion.ops.affine import Affine
+from dlfusion.ops.group_normalize import GroupNormalize
+from dlfusion.ops.layer_normalize import LayerNormalize
+from dlfusion.ops.log_softmax import LogSoftmax
+from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
+from dlfusion.ops.operator import Operator
 from dlfusion.ops.softmax import Softmax
+from dlfusion.ops.transpose import Transpose
 
 
 def batch_normalization(node: Node, context: Context) -> Activation:
@@ -38,20 +46,146 @@ def local_response_normalization(node: Node, context: Context) -> Activation:
 
 def softmax(node: Node, context: Context) -> Activation:
     """Softmax: before opset 13 over all axes from `axis` on, since then over `axis` alone."""
+    return _over_axes(node, context, Softmax())
+
+
+def log_softmax(node: Node, context: Context) -> Activation:
+    """LogSoftmax: before opset 13 over all axes from `axis` on, since then over `axis` alone."""
+    return _over_axes(node, context, LogSoftmax())
+
+
+def lp_normalization(node: Node, context: Context) -> Activation:
+    """LpNormalization over channels or the last axis."""
+    seen = context.seen(node)
+    axis = from_front(integer(node, "axis", -1), len(seen.shape))
+    return _over_axis(context, seen, axis, LpNormalize(integer(node, "p", 2)))
+
+
+def instance_normalization(node: Node, context: Context) -> Activation:
+    """InstanceNormalization."""
     activation = context.activation(node)
-    rank = len(activation.shape)
-    axis = integer(node, "axis", -1 if context.opset >= 13 else 1)
-    axis = from_front(axis, rank)
-    end = axis + 1 if context.opset >= 13 else rank
-    before, over, after = (
-        math.prod(activation.shape[part]) for part in (slice(axis), slice(axis, end), slice(end, None))
-    )
-    value = context.emit(Softmax(), [context.merged(activation, before, over, after)])
+    scale, shift = context.weights(node, 1), context.weights(node, 2)
+    return _over_groups(context, activation, activation.shape[1], number(node, "epsilon", 1e-5), (scale, shift))
+
+
+def group_normalization(node: Node, context: Context) -> Activation:
+    """GroupNormalization, with a scale and a shift of each group (opset 18) or channel (21)."""
+    activation = context.activation(node)
+    scale, shift = context.weights(node, 1), context.weights(node, 2)
+    groups = integer(node, "num_groups", 1)
+    return _over_groups(context, activation, groups, number(node, "epsilon", 1e-5), (scale, shift))
+
+
+def layer_normalization(node: Node, context: Context) -> Activation:
+    """LayerNormalization over the last axis, or over all axes but the batch."""
+    seen = context.seen(node)
+    rank = len(seen.shape)
+    axis = from_front(integer(node, "axis", -1), rank)
+    scale = context.weights(node, 1)
+    shift = np.zeros_like(scale) if context.optional(node, 2) is None else context.weights(node, 2)
+    epsilon = number(node, "epsilon", 1e-5)
+    normalized = seen.shape[axis:]
+    try:
+        scale, shift = np.broadcast_to(scale, normalized), np.broadcast_to(shift, normalized)
+    except ValueError as error:
+        raise InvalidNodeError(f"{scale.shape} and {shift.shape} do not fit normalized axes of {normalized}") from error
+    if axis == rank - 1:
+        result = _over_axis(context, seen, axis, LayerNormalize(epsilon))
+        value = context.emit(Affine(), [result.value], [("scale", scale), ("shift", shift)], role="scaled")
+        return replace(result, value=value)
+    if axis != 1:
+        raise UnsupportedNodeError(
+            f"it normalizes axes {axis} to {rank - 1} of {seen.shape}; only the last, or all but the first, can be"
+        )
+    activation = context.plain(seen)
+    value = context.emit(GroupNormalize(1, epsilon), [context.canonical(activation)])
+    return _scaled_by_element(context, Activation(value, activation.shape), scale, shift)
+
+
+def mean_variance_normalization(node: Node, context: Context) -> Activation:
+    """MeanVarianceNormalization over channels, the last axis, the map, or both; also where it is spelled out."""
+    seen = context.seen(node)
+    rank = len(seen.shape)
+    axes = {from_front(axis, rank) for axis in integers(node, "axes") or (0, 2, 3)}
+    axes = {axis for axis in axes if seen.shape[axis] > 1}
+    epsilon = number(node, "epsilon", 1e-9)
+    if len(axes) == 1 and 0 not in axes:
+        return _over_axis(context, seen, min(axes), LayerNormalize(epsilon))
+    activation = context.plain(seen)
+    wide = {axis for axis in range(1, rank) if activation.shape[axis] > 1}
+    if axes not in (wide, wide - {1}):
+        raise UnsupportedNodeError(f"it normalizes axes {sorted(axes)} of {seen.shape}; one, the map, or both can be")
+    groups = activation.shape[1] if axes == wide - {1} else 1
+    return Activation(context.emit(GroupNormalize(groups, epsilon), [context.canonical(activation)]), activation.shape)
+
+
+def _over_axes(node: Node, context: Context, operator: Operator) -> Activation:
+    """An operator over one axis, before opset 13 over all axes from that on."""
+    seen = context.seen(node)
+    rank = len(seen.shape)
+    axis = from_front(integer(node, "axis", -1 if context.opset >= 13 else 1), rank)
+    if context.opset >= 13 or axis == rank - 1:
+        return _over_axis(context, seen, axis, operator)
+    activation = context.plain(seen)
+    before, over = math.prod(activation.shape[:axis]), math.prod(activation.shape[axis:])
+    return Activation(context.emit(operator, [context.merged(activation, before, over, 1)]), activation.shape)
+
+
+def _over_axis(context: Context, seen: Activation, axis: int, operator: Operator) -> Activation:
+    """An operator over channels, applied to any axis behind the batch, which is moved in their place if need be."""
+    if axis == 0:
+        raise UnsupportedNodeError(f"it works along axis 0 of {seen.shape}, the batch")
+    batch, before = seen.shape[0], math.prod(seen.shape[1:axis])
+    over, after = seen.shape[axis], math.prod(seen.shape[axis + 1 :])
+    if axis == len(seen.shape) - 1 > 1:
+        last = context.last(seen)
+        return replace(last, value=context.emit(operator, [last.value]))
+    activation = context.plain(seen)
+    if before == 1:
+        return Activation(context.emit(operator, [context.merged(activation, batch, over, after)]), activation.shape)
+    value = context.reshaped(activation, (batch, before, over, after))
+    value = context.emit(Transpose((2, 1, 3)), [value], role="turned")
+    value = context.emit(Transpose((2, 1, 3)), [context.emit(operator, [value])], role="back")
+    return Activation(value, activation.shape)
+
+
+def _over_groups(
+    context: Context, activation: Activation, groups: int, epsilon: float, parameters: tuple[Array, Array]
+) -> Activation:
+    """Groups of channels over the map, then a scale and a shift for each group or channel."""
+    batch, channels, *_ = activation.shape
+    own = context.shapes[activation.value]
+    # The second axis of a map that was reshaped to batch x groups x rest: its own channels divide into the same groups.
+    divides = own[0] == batch and own[1] % groups == 0 and channels == groups
+    value = activation.value if divides else context.canonical(activation)
+    value = context.emit(GroupNormalize(groups, epsilon), [value])
+    channels = context.shapes[value][1]
+    arrays = [np.repeat(array, channels // array.size) if channels % array.size == 0 else array for array in parameters]
+    value = context.emit(Affine(), [value], list(zip(("scale", "shift"), arrays, strict=True)), role="scaled")
+    return Activation(value, activation.shape)
+
+
+def _scaled_by_element(context: Context, activation: Activation, scale: Array, shift: Array) -> Activation:
+    """A scale and a shift for each element of an image: for each channel where that is the same."""
+    sizes = (-1, activation.shape[1], math.prod(activation.shape[2:]))
+    if all((array.reshape(sizes) == array.reshape(sizes)[:, :, :1]).all() for array in (scale, shift)):
+        arrays = [array.reshape(sizes)[0, :, 0] for array in (scale, shift)]
+        value = context.canonical(activation)
+    else:
+        arrays = [array.reshape(-1) for array in (scale, shift)]
+        value = context.merged(activation, activation.shape[0], math.prod(activation.shape[1:]), 1)
+    value = context.emit(Affine(), [value], list(zip(("scale", "shift"), arrays, strict=True)), role="scaled")
     return Activation(value, activation.shape)
 
 
 CONVERTERS = {
     "BatchNormalization": batch_normalization,
+    "GroupNormalization": group_normalization,
+    "InstanceNormalization": instance_normalization,
+    "LayerNormalization": layer_normalization,
+    "LogSoftmax": log_softmax,
+    "LpNormalization": lp_normalization,
+    "MeanVarianceNormalization": mean_variance_normalization,
     "LRN": local_response_normalization,
     "Softmax": softmax,
 }

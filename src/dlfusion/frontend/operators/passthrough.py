@@ -21,7 +21,7 @@ def dropout(node: Node, context: Context) -> Activation:
 
 
 def cast(node: Node, context: Context) -> Activation:
-    """Cast from float32 to itself."""
+    """Cast from float32 to itself, or to float64 and back at once."""
     target = TensorProto.DataType.Name(integer(node, "to", 0))
     if target != "FLOAT":
         raise UnsupportedNodeError(f"it converts to {target}; only float32 is supported")

@@ -1,55 +1,58 @@
 """Pooling, over windows and over whole maps."""
 
-from dlfusion.frontend.attributes import Sliding, from_front, integer, integers, sliding
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
 from dlfusion.frontend.model import Node
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
-from dlfusion.ops.spatial import Pair, ceil_mode_excess
+from dlfusion.ops.spatial import Padding, Pair, ceil_mode_excess
 
 
 def max_pool(node: Node, context: Context) -> Activation:
-    """MaxPool; ceil mode becomes padding."""
+    """MaxPool, without its indices (whose order, storage_order, then has no effect); ceil mode becomes padding."""
     activation = context.activation(node)
     window = _window(node, activation)
-    rows, columns = _excess(node, context, activation, window)
-    top, left, bottom, right = window.pads
-    pads = (top, left, bottom + rows, right + columns)
+    pads = _padding(node, activation, window)
     return _pooled(context, activation, MaxPool(window.kernel, window.strides, pads, window.dilations))
+
+
+def lp_pool(node: Node, context: Context) -> Activation:
+    """LpPool of the norms 1 and 2; ceil mode becomes padding."""
+    activation = context.activation(node)
+    window = _window(node, activation)
+    pads = _padding(node, activation, window)
+    operator = LpPool(window.kernel, window.strides, pads, window.dilations, _norm(node))
+    return _pooled(context, activation, operator)
 
 
 def average_pool(node: Node, context: Context) -> Activation:
     """AveragePool."""
     activation = context.activation(node)
     window = _window(node, activation)
-    if window.dilations != (1, 1):
-        raise UnsupportedNodeError(f"dilations are {list(window.dilations)}; only 1 is supported")
-    excess = _excess(node, context, activation, window)
+    excess = _excess(node, activation, window)
     counts = bool(integer(node, "count_include_pad", 0))
-    return _pooled(context, activation, AveragePool(window.kernel, window.strides, window.pads, excess, counts))
+    operator = AveragePool(window.kernel, window.strides, window.pads, excess, counts, window.dilations)
+    return _pooled(context, activation, operator)
 
 
 def global_average_pool(node: Node, context: Context) -> Activation:
     """GlobalAveragePool."""
-    return _global(context, context.activation(node), GlobalAveragePool(), True)
+    return _global(context, context.activation(node), GlobalAveragePool())
 
 
 def global_max_pool(node: Node, context: Context) -> Activation:
     """GlobalMaxPool."""
-    return _global(context, context.activation(node), GlobalMaxPool(), True)
+    return _global(context, context.activation(node), GlobalMaxPool())
 
 
-def reduce_mean(node: Node, context: Context) -> Activation:
-    """ReduceMean over the whole map."""
-    return _global(context, _reduced(node, context), GlobalAveragePool(), bool(integer(node, "keepdims", 1)))
-
-
-def reduce_max(node: Node, context: Context) -> Activation:
-    """ReduceMax over the whole map."""
-    return _global(context, _reduced(node, context), GlobalMaxPool(), bool(integer(node, "keepdims", 1)))
+def global_lp_pool(node: Node, context: Context) -> Activation:
+    """GlobalLpPool of the norms 1 and 2."""
+    return _global(context, context.activation(node), GlobalLpPool(_norm(node)))
 
 
 def _window(node: Node, activation: Activation) -> Sliding:
@@ -59,10 +62,24 @@ def _window(node: Node, activation: Activation) -> Sliding:
     return sliding(node, kernel, activation.shape[2:])
 
 
-def _excess(node: Node, context: Context, activation: Activation, window: Sliding) -> Pair:
+def _norm(node: Node) -> int:
+    p = integer(node, "p", 2)
+    if p not in (1, 2):
+        raise UnsupportedNodeError(f"p is {p}; only the norms 1 and 2 are supported")
+    return p
+
+
+def _padding(node: Node, activation: Activation, window: Sliding) -> Padding:
+    """The declared padding and what ceil mode adds."""
+    rows, columns = _excess(node, activation, window)
+    top, left, bottom, right = window.pads
+    return (top, left, bottom + rows, right + columns)
+
+
+def _excess(node: Node, activation: Activation, window: Sliding) -> Pair:
     if not integer(node, "ceil_mode", 0):
         return (0, 0)
-    height, width = context.shapes[context.canonical(activation)][2:]
+    height, width = map_axes(activation.shape)[2:]
     top, left, bottom, right = window.pads
     return (
         ceil_mode_excess(height, window.kernel[0], window.strides[0], window.dilations[0], top, bottom),
@@ -71,28 +88,15 @@ def _excess(node: Node, context: Context, activation: Activation, window: Slidin
 
 
 def _pooled(context: Context, activation: Activation, operator: Operator) -> Activation:
-    value = context.emit(operator, [context.canonical(activation)])
+    value = context.emit(operator, [context.map_of(activation)])
     return context.of_rank(value, len(activation.shape))
 
 
-def _reduced(node: Node, context: Context) -> Activation:
-    """The node's input, if exactly its map is reduced."""
-    activation = context.activation(node)
-    rank = len(activation.shape)
-    axes = integers(node, "axes")
-    if axes is None:
-        array = context.optional(node, 1)
-        axes = None if array is None else tuple(int(axis) for axis in array.reshape(-1))
-    if rank < 3 or axes is None or {from_front(axis, rank) for axis in axes} != set(range(2, rank)):
-        raise UnsupportedNodeError(f"it reduces axes {axes} of {activation.shape}; only whole maps can be")
-    return activation
-
-
-def _global(context: Context, activation: Activation, operator: Operator, keep: bool) -> Activation:
+def _global(context: Context, activation: Activation, operator: Operator) -> Activation:
     if len(activation.shape) < 3:
         raise InvalidNodeError(f"its input of shape {activation.shape} has no map")
-    value = context.emit(operator, [context.canonical(activation)])
-    return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2 if keep else 0)))
+    value = context.emit(operator, [context.as_it_lies(activation)])
+    return Activation(value, (*activation.shape[:2], *(1,) * (len(activation.shape) - 2)))
 
 
 CONVERTERS = {
@@ -100,6 +104,6 @@ CONVERTERS = {
     "AveragePool": average_pool,
     "GlobalAveragePool": global_average_pool,
     "GlobalMaxPool": global_max_pool,
-    "ReduceMean": reduce_mean,
-    "ReduceMax": reduce_max,
+    "GlobalLpPool": global_lp_pool,
+    "LpPool": lp_pool,
 }

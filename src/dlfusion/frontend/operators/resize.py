@@ -4,34 +4,38 @@ import math
 
 import numpy as np
 
-from dlfusion.frontend.attributes import from_front, integers, numbers, require, text
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
+from dlfusion.frontend.attributes import from_front, integer, integers, number, numbers, text
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
 from dlfusion.frontend.model import Node
-from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
+from dlfusion.ops.resize import WHOLE, Coordinates, Region, Resize, ResizeMode, Rounding
 
 
 def resize(node: Node, context: Context) -> Activation:
-    """Resize of the map, nearest or linear."""
+    """Resize of the map, nearest, linear or cubic; what it shows in tf_crop_and_resize must lie inside the map."""
     if context.opset < 11:
         return _first_version(node, context, _floats(context, node, 1))
-    for name, allowed in (("antialias", 0), ("keep_aspect_ratio_policy", "stretch")):
-        require(node, name, allowed)
     activation = context.activation(node)
-    scales, sizes = _targets(node, context, len(activation.shape))
-    if sizes is None:
-        sizes = _scaled(activation.shape, scales or ())
-    mode = _mode(node)
+    scales, sizes = _targets(node, context, activation.shape)
     name = text(node, "coordinate_transformation_mode", "half_pixel")
-    exact = scales is None or all(
-        size * scale == target for size, scale, target in zip(activation.shape, scales, sizes, strict=True)
+    if name == "tf_half_pixel_for_nn":
+        raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}, which was dropped in opset 13")
+    mode = _mode(node)
+    if mode is ResizeMode.NEAREST and integer(node, "antialias", 0):
+        raise InvalidNodeError("antialias is 1, but mode is nearest")
+    height, width = map_axes(sizes)[2:]
+    operator = Resize(
+        height,
+        width,
+        mode,
+        Coordinates(name),
+        Rounding(text(node, "nearest_mode", "round_prefer_floor")),
+        _map_factors(scales),
+        number(node, "cubic_coeff_a", -0.75),
+        mode is ResizeMode.CUBIC and bool(integer(node, "exclude_outside", 0)),
+        bool(integer(node, "antialias", 0)),
+        _region(node, context, len(sizes)) if name == Coordinates.CROP else WHOLE,
     )
-    if name == "half_pixel_symmetric" and exact:
-        # Its correction is for output sizes that were rounded.
-        name = "half_pixel"
-    if name not in set(Coordinates):
-        raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}; {', '.join(Coordinates)} are supported")
-    rounding = Rounding(text(node, "nearest_mode", "round_prefer_floor"))
-    return _emit(context, activation, sizes, scales, mode, Coordinates(name), rounding)
+    return _emit(context, activation, sizes, operator)
 
 
 def upsample(node: Node, context: Context) -> Activation:
@@ -58,59 +62,84 @@ def _first_version(node: Node, context: Context, scales: tuple[float, ...] | Non
     if shrinks and enlarges and mode is ResizeMode.NEAREST:
         raise UnsupportedNodeError(f"it shrinks and enlarges at once (scales {list(scales)})")
     rounding = Rounding.CEIL if shrinks else Rounding.FLOOR
-    return _emit(context, activation, sizes, scales, mode, Coordinates.ASYMMETRIC, rounding)
+    height, width = map_axes(sizes)[2:]
+    operator = Resize(height, width, mode, Coordinates.ASYMMETRIC, rounding, _map_factors(scales))
+    return _emit(context, activation, sizes, operator)
 
 
-def _emit(
-    context: Context,
-    activation: Activation,
-    sizes: tuple[int, ...],
-    scales: tuple[float, ...] | None,
-    mode: ResizeMode,
-    coordinates: Coordinates,
-    rounding: Rounding,
-) -> Activation:
+def _emit(context: Context, activation: Activation, sizes: tuple[int, ...], operator: Resize) -> Activation:
     if sizes[:2] != activation.shape[:2] or len(sizes) not in (3, 4):
         raise UnsupportedNodeError(f"it resizes {activation.shape} to {sizes}; only maps can be resized")
-    factors = None
-    if scales is not None:
-        factors = (scales[2], scales[3] if len(scales) == 4 else 1.0)
-    height, width = four_axes(sizes)[2:]
-    operator = Resize(height, width, mode, coordinates, rounding, factors)
-    return Activation(context.emit(operator, [context.canonical(activation)]), sizes)
+    return Activation(context.emit(operator, [context.map_of(activation)]), sizes)
+
+
+def _map_factors(scales: tuple[float, ...] | None) -> tuple[float, float] | None:
+    """Those of height and width."""
+    if scales is None:
+        return None
+    return (1.0, scales[2]) if len(scales) == 3 else (scales[2], scales[3])
 
 
 def _mode(node: Node) -> ResizeMode:
     name = text(node, "mode", "nearest")
-    if name == "bilinear":
-        name = "linear"
+    if name in ("bilinear", "bicubic"):
+        name = name[2:]
     if name not in set(ResizeMode):
         raise UnsupportedNodeError(f"mode is {name}; {' and '.join(ResizeMode)} are supported")
     return ResizeMode(name)
 
 
-def _targets(node: Node, context: Context, rank: int) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
-    """Scales and sizes for all axes, of which one is None."""
-    shape = context.activation(node).shape
+def _targets(node: Node, context: Context, shape: tuple[int, ...]) -> tuple[tuple[float, ...] | None, tuple[int, ...]]:
+    """Scales, which are None where only sizes are given, and sizes, for all axes."""
+    rank = len(shape)
+    chosen = _axes(node, rank)
     scales, array = _floats(context, node, 2), context.optional(node, 3)
     sizes = None if array is None or array.size == 0 else tuple(int(size) for size in array.reshape(-1))
-    axes = integers(node, "axes")
-    chosen = range(rank) if axes is None else [from_front(axis, rank) for axis in axes]
     given = scales if sizes is None else sizes
     if given is None or len(given) != len(chosen):
         raise InvalidNodeError(f"scales {scales} or sizes {sizes} must have one number for each of {len(chosen)} axes")
-    if sizes is not None:
-        wanted = dict(zip(chosen, sizes, strict=True))
+    if sizes is None:
+        factors = dict(zip(chosen, scales or (), strict=True))
+        scales = tuple(factors.get(axis, 1.0) for axis in range(rank))
+        return scales, _scaled(shape, scales)
+    wanted = dict(zip(chosen, sizes, strict=True))
+    policy = text(node, "keep_aspect_ratio_policy", "stretch")
+    if policy == "stretch":
         return None, tuple(wanted.get(axis, size) for axis, size in enumerate(shape))
-    factors = dict(zip(chosen, scales or (), strict=True))
-    return tuple(factors.get(axis, 1.0) for axis in range(rank)), None
+    # One scale for all axes, the smallest or the largest of those that the sizes ask for.
+    choose = {"not_larger": min, "not_smaller": max}.get(policy)
+    if choose is None:
+        raise InvalidNodeError(f"keep_aspect_ratio_policy is {policy}")
+    scale = choose(size / shape[axis] for axis, size in wanted.items())
+    kept = tuple(math.floor(size * scale + 0.5) if axis in wanted else size for axis, size in enumerate(shape))
+    return tuple(scale if axis in wanted else 1.0 for axis in range(rank)), kept
+
+
+def _axes(node: Node, rank: int) -> list[int]:
+    axes = integers(node, "axes")
+    return list(range(rank)) if axes is None else [from_front(axis, rank) for axis in axes]
+
+
+def _region(node: Node, context: Context, rank: int) -> Region:
+    """What tf_crop_and_resize shows of height and width: all beginnings, then all ends."""
+    chosen = _axes(node, rank)
+    limits = _floats(context, node, 1)
+    if limits is None or len(limits) != 2 * len(chosen):
+        raise InvalidNodeError(f"roi {limits} must have two numbers for each of {len(chosen)} axes")
+    found = {axis: (limits[place], limits[place + len(chosen)]) for place, axis in enumerate(chosen)}
+    if any(not 0 <= start <= end <= 1 for start, end in found.values()):
+        raise UnsupportedNodeError(f"its region {list(limits)} reaches outside the map, or is turned round")
+    if any(found.get(axis, (0, 1)) != (0, 1) for axis in (0, 1)):
+        raise UnsupportedNodeError(f"its region {list(limits)} is a part of the batch or of the channels")
+    whole = (0.0, 1.0)
+    return (whole, found.get(2, whole)) if rank == 3 else (found.get(2, whole), found.get(3, whole))
 
 
 def _scaled(shape: tuple[int, ...], scales: tuple[float, ...]) -> tuple[int, ...]:
-    """The sizes that scales give: rounded down."""
+    """The sizes that scales give: the product in float32, as ONNX computes it, rounded down."""
     if len(shape) != len(scales):
         raise InvalidNodeError(f"scales {scales} do not fit an input of shape {shape}")
-    return tuple(math.floor(size * scale) for size, scale in zip(shape, scales, strict=True))
+    return tuple(int(np.float32(size) * np.float32(scale)) for size, scale in zip(shape, scales, strict=True))
 
 
 def _floats(context: Context, node: Node, index: int) -> tuple[float, ...] | None:

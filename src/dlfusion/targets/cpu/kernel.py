@@ -33,7 +33,7 @@ class Pads:
 class Lowered:
     """One way to run a layer.
 
-    `function` is the full template-id to instantiate, such as `conv_blocked<2, 14, 16, Epilogue<Add, Clip>>`; its
+    `function` is the full template-id to instantiate, such as `conv_blocked<2, 14, 16, Epilogue<Sigmoid, Clip>>`; its
     header is `header`. `shape` is the C++ initializer of a static constant of type `shape_type`. `constants` is the
     layer's packed section of the weights file. `input_layouts` and `input_pads` (the least that the kernel reads over)
     are given for each of the layer's reads. `output_pads` is the least that the kernel writes over; its columns are

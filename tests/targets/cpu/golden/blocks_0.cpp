@@ -90,7 +90,7 @@ void block_1(const Run& run, int) {
           inner_shape, {inner_inputs, &inner_relu, run.weights + 896, inner_rows.from, inner_rows.to, {0, 1}});
     }
     if (outer_rows.advance(outer_due, last)) {
-      conv_blocked<2, 8, 0, 0, 1, Epilogue<Add>>(
+      conv_blocked<2, 8, 0, 0, 1, Epilogue<Add<Element>>>(
           outer_shape, {outer_inputs, &sum, run.weights + 14768, outer_rows.from, outer_rows.to, {0, 1}});
     }
     if (last) break;

@@ -8,7 +8,7 @@
 
 namespace dlfusion {
 extern template void conv_1x1_halves<3, 8, 0, 1, Epilogue<>>(const Conv1x1Shape&, const Call&);
-extern template void conv_blocked<2, 8, 0, 0, 1, Epilogue<Add>>(const ConvShape&, const Call&);
+extern template void conv_blocked<2, 8, 0, 0, 1, Epilogue<Add<Element>>>(const ConvShape&, const Call&);
 extern template void conv_blocked<3, 8, 0, 0, 1, Epilogue<AtLeast>>(const ConvShape&, const Call&);
 extern template void conv_first<2, 11, 0, 1, 1, Epilogue<AtLeast>>(const PlanarShape&, const Call&);
 extern template void convert<Blocked, Planar>(const ConvertShape&, const Call&);

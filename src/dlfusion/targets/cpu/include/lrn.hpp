@@ -11,26 +11,6 @@ struct LrnShape {
   EpilogueSteps steps;
 };
 
-// The natural logarithm of positive, normal numbers; relative error below 2e-7 (Cephes' logf).
-DLFUSION_INLINE Vector natural_logarithm(Vector x) {
-  // x = 2^exponent * m with m in [sqrt(1/2), sqrt(2)).
-  const IntVector bits = reinterpret_cast<IntVector>(x) - 0x3f3504f3;
-  const IntVector exponent = bits >> 23;
-  const Vector m = reinterpret_cast<Vector>((bits & 0x007fffff) + 0x3f3504f3);
-  const Vector e = __builtin_convertvector(exponent, Vector);
-  const Vector r = m - 1.0f;
-  Vector p = r * 7.0376836292e-2f - 1.1514610310e-1f;
-  p = p * r + 1.1676998740e-1f;
-  p = p * r - 1.2420140846e-1f;
-  p = p * r + 1.4249322787e-1f;
-  p = p * r - 1.6668057665e-1f;
-  p = p * r + 2.0000714765e-1f;
-  p = p * r - 2.4999993993e-1f;
-  p = p * r + 3.3333331174e-1f;
-  const Vector square = r * r;
-  return ((p * r * square - 0.5f * square) + e * -2.12194440e-4f) + r + e * 0.693359375f;
-}
-
 // The sum of lanes i - BEFORE .. i + AFTER of three consecutive vectors of channels, for each lane i of the middle one.
 template <int BEFORE, int AFTER, int OFFSET = 1>
 DLFUSION_INLINE Vector window_sum(Vector before, Vector middle, Vector after, Vector sum) {

@@ -1,11 +1,11 @@
-// Maximum and average over windows, and over whole maps. Padding never counts as an element: windows are cut at the
+// Maximum, average and norms over windows, and over whole maps. Padding never counts as an element: windows are cut at the
 // input's border, and the divisors of averages are tables.
 #pragma once
 #include "sweep.hpp"
 
 namespace dlfusion {
 
-constexpr int POOL_KERNEL_ROWS = 32;
+constexpr int POOL_KERNEL_ROWS = 256;
 
 struct PoolShape {
   int kernel_height;
@@ -26,8 +26,24 @@ struct GlobalPoolShape {
   EpilogueSteps steps;
 };
 
+DLFUSION_INLINE float magnitude(float value) { return __builtin_fabsf(value); }
+DLFUSION_INLINE Vector magnitude(Vector value) { return absolute(value); }
+DLFUSION_INLINE float square_root(float value) { return __builtin_sqrtf(value); }
+
+// Reductions: what an element contributes, how contributions are combined, and what becomes of the result.
+struct AsItIs {
+  template <class Value>
+  static DLFUSION_INLINE Value term(Value value) {
+    return value;
+  }
+  template <class Value>
+  static DLFUSION_INLINE Value result(Value value) {
+    return value;
+  }
+};
+
 // A NaN in the window makes the result NaN: `value` wins if it is greater or NaN, and a NaN in `so_far` never loses.
-struct Maximum {
+struct Maximum : AsItIs {
   template <class Value>
   static DLFUSION_INLINE Value combine(Value so_far, Value value) {
     const Value greater = so_far < value ? value : so_far;
@@ -37,13 +53,33 @@ struct Maximum {
   static constexpr bool AVERAGES = false;
 };
 
-struct Sum {
+struct Sum : AsItIs {
   template <class Value>
   static DLFUSION_INLINE Value combine(Value so_far, Value value) {
     return so_far + value;
   }
   static constexpr float START = 0.0f;
   static constexpr bool AVERAGES = true;
+};
+
+struct SumOfMagnitudes : Sum {
+  template <class Value>
+  static DLFUSION_INLINE Value term(Value value) {
+    return magnitude(value);
+  }
+  static constexpr bool AVERAGES = false;
+};
+
+struct RootOfSquares : Sum {
+  template <class Value>
+  static DLFUSION_INLINE Value term(Value value) {
+    return value * value;
+  }
+  template <class Value>
+  static DLFUSION_INLINE Value result(Value value) {
+    return square_root(value);
+  }
+  static constexpr bool AVERAGES = false;
 };
 
 // The kernel taps t in [begin, end) with 0 <= start + t * dilation < size.
@@ -95,7 +131,7 @@ DLFUSION_INLINE void reduce(Value (&result)[COUNT], const PoolRows& rows, long f
     for (int t = 0; t < taps; ++t, from += step) {
       DLFUSION_UNROLL
       for (int i = 0; i < COUNT; ++i) {
-        result[i] = Reduction::combine(result[i], load_value(from + i * distance, Value{}));
+        result[i] = Reduction::combine(result[i], Reduction::term(load_value(from + i * distance, Value{})));
       }
     }
   }
@@ -113,20 +149,22 @@ DLFUSION_INLINE void reduce_columns(Value* result, const PoolRows& rows, long fi
   for (; i + COUNT <= count; i += COUNT) {
     Value values[COUNT];
     DLFUSION_UNROLL
-    for (int j = 0; j < COUNT; ++j) values[j] = load_value(rows.row[0] + first + (i + j) * floats, Value{});
+    for (int j = 0; j < COUNT; ++j)
+      values[j] = Reduction::term(load_value(rows.row[0] + first + (i + j) * floats, Value{}));
     for (int k = 1; k < rows.count; ++k) {
       DLFUSION_UNROLL
       for (int j = 0; j < COUNT; ++j) {
-        values[j] = Reduction::combine(values[j], load_value(rows.row[k] + first + (i + j) * floats, Value{}));
+        values[j] =
+            Reduction::combine(values[j], Reduction::term(load_value(rows.row[k] + first + (i + j) * floats, Value{})));
       }
     }
     DLFUSION_UNROLL
     for (int j = 0; j < COUNT; ++j) result[i + j] = values[j];
   }
   for (; i < count; ++i) {
-    result[i] = load_value(rows.row[0] + first + i * floats, Value{});
+    result[i] = Reduction::term(load_value(rows.row[0] + first + i * floats, Value{}));
     for (int k = 1; k < rows.count; ++k) {
-      result[i] = Reduction::combine(result[i], load_value(rows.row[k] + first + i * floats, Value{}));
+      result[i] = Reduction::combine(result[i], Reduction::term(load_value(rows.row[k] + first + i * floats, Value{})));
     }
   }
 }
@@ -146,7 +184,7 @@ struct PoolRow {
 
   DLFUSION_INLINE void put(Value value, int x) const {
     if constexpr (Reduction::AVERAGES) value = value * (row_factor * column_factors[x]);
-    store_value(target + x * FLOATS, value);
+    store_value(target + x * FLOATS, Reduction::result(value));
   }
 
   // Windows [x, x + count), which begin at column `start` and overlap.
@@ -232,9 +270,10 @@ __attribute__((noinline)) Vector reduce_row(const float* from, int width) {
   for (; x + CHAINS <= width; x += CHAINS) {
     DLFUSION_UNROLL
     for (int i = 0; i < CHAINS; ++i)
-      chain[i] = Reduction::combine(chain[i], load(from + static_cast<long>(x + i) * LANES));
+      chain[i] = Reduction::combine(chain[i], Reduction::term(load(from + static_cast<long>(x + i) * LANES)));
   }
-  for (; x < width; ++x) chain[0] = Reduction::combine(chain[0], load(from + static_cast<long>(x) * LANES));
+  for (; x < width; ++x)
+    chain[0] = Reduction::combine(chain[0], Reduction::term(load(from + static_cast<long>(x) * LANES)));
   return Reduction::combine(Reduction::combine(chain[0], chain[1]), Reduction::combine(chain[2], chain[3]));
 }
 
@@ -254,7 +293,7 @@ void global_pool(const GlobalPoolShape& shape, const Call& call) {
     }
     for (int unit = begin; unit < end; ++unit) {
       float* to = target + unit * output.channel_stride;
-      store(to, Epilogue::template apply<Blocked>(load(to) * shape.factor, slots, unit, 0));
+      store(to, Epilogue::template apply<Blocked>(Reduction::result(load(to)) * shape.factor, slots, unit, 0));
     }
   });
 }

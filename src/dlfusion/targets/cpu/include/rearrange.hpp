@@ -13,6 +13,8 @@ struct DepthToSpaceShape {
 
 struct SpaceToDepthShape {
   int block;
+  int channel_step;  // output channels from one input channel to the next
+  int place_step;    // and from one place in the block to the next, row by row
   EpilogueSteps steps;
 };
 
@@ -89,19 +91,24 @@ void depth_to_space(const DepthToSpaceShape& shape, const Call& call) {
   });
 }
 
-// Output channel (y * block + x) * C + c is channel c of every block-th input column, from x on, in row y of the block.
+// Output channel (y * block + x) * place_step + c * channel_step is channel c of every block-th input column, from x on,
+// in row y of the block. The smaller of both steps is 1.
 template <class From, class To, class Epilogue>
 void space_to_depth(const SpaceToDepthShape& shape, const Call& call) {
   const Rows& input = call.inputs[0];
   const Rows& output = *call.output;
+  const bool by_place = shape.channel_step == 1;
+  const int larger = by_place ? shape.place_step : shape.channel_step;
   each_output_row<To, Epilogue>(shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
     for (int unit = begin; unit < end; ++unit) {
       float* to = target + unit * output.channel_stride;
       permute<To>(to, 1, unit, output.channels, static_cast<long>(shape.block) * UNIT<From>, output.width,
                   [&](int channel) {
-                    const int place = channel / input.channels;
+                    const int slow = channel / larger;
+                    const int fast = channel % larger;
+                    const int place = by_place ? slow : fast;
                     const float* source = input.row(row * shape.block + place / shape.block);
-                    return channel_in<From>(input, source, channel % input.channels) + place % shape.block * UNIT<From>;
+                    return channel_in<From>(input, source, by_place ? fast : slow) + place % shape.block * UNIT<From>;
                   });
       finish<To, Epilogue>(to, static_cast<long>(output.width) * UNIT<To>, slots, unit);
     }

@@ -18,6 +18,21 @@ struct ResizeShape {
   EpilogueSteps steps;
 };
 
+// Offsets into the constants, for each output row or column: its first input, how many it has, and their weights, with
+// room for `most` of them.
+struct WeightedTable {
+  long first;
+  long count;
+  long weights;
+  int most;
+};
+
+struct WeightedResizeShape {
+  WeightedTable rows;
+  WeightedTable columns;
+  EpilogueSteps steps;
+};
+
 struct Nearest {
   static constexpr bool INTERPOLATES = false;
 };
@@ -71,6 +86,71 @@ void resize(const ResizeShape& shape, const Call& call) {
           } else {
             resize_unit<Mode>(to, upper_row + offset, lower_row + offset, row_weight, lower, upper, weight,
                               output.width, 0.0f);
+          }
+          finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
+        }
+      });
+}
+
+// The inputs of output row or column `index`.
+struct WeightedTaps {
+  int first;
+  int count;
+  const float* weights;
+};
+DLFUSION_INLINE WeightedTaps weighted_taps(const WeightedTable& table, const float* constants, int index) {
+  return {static_cast<int>(constants[table.first + index]), static_cast<int>(constants[table.count + index]),
+          constants + table.weights + static_cast<long>(index) * table.most};
+}
+
+// mixed[i] = the sum of the rows' elements i, from `offset` on, times the rows' weights.
+inline __attribute__((noinline)) void mix_rows(float* mixed, const Rows& input, long offset, const WeightedTaps& taps,
+                                               long floats) {
+  for (int k = 0; k < taps.count; ++k) {
+    const float* source = input.row(taps.first + k) + offset;
+    const float weight = taps.weights[k];
+    // The last vector may overlap the one before it, which must not be added to twice.
+    const long last = floats > LANES ? floats - LANES : 0;
+    const Vector before = k == 0 ? Vector{} : load(mixed + last);
+    const Vector last_vector = before + load(source + last) * weight;
+    for (long i = 0; i < last; i += LANES) {
+      const Vector so_far = k == 0 ? Vector{} : load(mixed + i);
+      store(mixed + i, so_far + load(source + i) * weight);
+    }
+    store(mixed + last, last_vector);
+  }
+}
+
+// One channel unit's row, column by column; a column is a vector of channels or one element, like `sample`.
+template <class Value>
+__attribute__((noinline)) void mix_columns(float* target, const float* mixed, const WeightedTable& table,
+                                           const float* constants, int width, Value sample) {
+  constexpr long FLOATS = sizeof(Value) / sizeof(float);
+  for (int x = 0; x < width; ++x) {
+    const WeightedTaps taps = weighted_taps(table, constants, x);
+    const float* from = mixed + taps.first * FLOATS;
+    Value sum = resize_load(from, sample) * taps.weights[0];
+    for (int k = 1; k < taps.count; ++k) sum += resize_load(from + k * FLOATS, sample) * taps.weights[k];
+    resize_store(target + x * FLOATS, sum);
+  }
+}
+
+// Any number of inputs for each output. Input rows are mixed in the call's scratch first, then columns of the result.
+template <class Layout, class Epilogue>
+void weighted_resize(const WeightedResizeShape& shape, const Call& call) {
+  const Rows& input = call.inputs[0];
+  const Rows& output = *call.output;
+  each_output_row<Layout, Epilogue>(
+      shape.steps, call, [&](int row, float* target, const auto& slots, int begin, int end) {
+        const WeightedTaps taps = weighted_taps(shape.rows, call.constants, row);
+        for (int unit = begin; unit < end; ++unit) {
+          float* to = target + unit * output.channel_stride;
+          mix_rows(call.scratch, input, unit * input.channel_stride, taps,
+                   static_cast<long>(input.width) * UNIT<Layout>);
+          if constexpr (UNIT<Layout> > 1) {
+            mix_columns(to, call.scratch, shape.columns, call.constants, output.width, Vector{});
+          } else {
+            mix_columns(to, call.scratch, shape.columns, call.constants, output.width, 0.0f);
           }
           finish<Layout, Epilogue>(to, static_cast<long>(output.width) * UNIT<Layout>, slots, unit);
         }

@@ -57,7 +57,7 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa, storage: Storage
         lambda place: pack(weights, channels, block.units, place, storage),
     )
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    code = epilogue.build(layer, network.graph, section, epilogue.Place(isa.lanes))
     if code is None or conv.kernel[0] > MAXIMUM_KERNEL_ROWS:
         return None
     window_rows, window_columns = ((size - 1) * by + 1 for size, by in zip(conv.kernel, conv.dilations, strict=True))

@@ -55,7 +55,9 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     section = Section()
     weights_offset = section.append(_pack(weights, channels, count))
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    computed = round_up(outputs[3], isa.lanes)
+    place = epilogue.Place(isa.lanes, Layout.PLANAR, computed - outputs[3])
+    code = epilogue.build(layer, network.graph, section, place)
     if code is None:
         return ()
     shape = initializer(
@@ -73,7 +75,6 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     partial = "true" if inputs[1] % isa.lanes else "false"
     shared = _shared_columns(conv, count, isa)
     block = f"{count}, {_PIXELS[isa.lanes][count]}, {outputs[1] % count}, {shared}, {conv.strides[1]}, {partial}"
-    computed = round_up(outputs[3], isa.lanes)
     output_pads = Pads(0, computed - outputs[3])
     operands = len(layer.reads) - 1
     lowered = Lowered(

@@ -50,7 +50,7 @@ def lower(layer: Layer, network: Network, conv: Conv, isa: Isa) -> Lowered | Non
         channels.output_units * isa.lanes * taps, lambda place: _pack(weights, channels, block.units, place)
     )
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    code = epilogue.build(layer, network.graph, section, epilogue.Place(isa.lanes))
     if code is None:
         return None
     shape = planar_shape(conv, channels, stored, weights_offset, bias_offset, code.steps)

@@ -35,11 +35,12 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     section = Section()
     weights_offset = section.append_later(weights.size, lambda place: _pack(weights, channels, block.channels, place))
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    computed = round_up(outputs[3], isa.lanes)
+    place = epilogue.Place(isa.lanes, Layout.PLANAR, computed - outputs[3])
+    code = epilogue.build(layer, network.graph, section, place)
     if code is None:
         return ()
     shape = planar_shape(conv, channels, channels.group_inputs, weights_offset, bias_offset, code.steps)
-    computed = round_up(outputs[3], isa.lanes)
     last = computed - 1 + (conv.kernel[1] - 1) * conv.dilations[1] - conv.pads[1]
     output_pads = Pads(0, computed - outputs[3])
     operands = len(layer.reads) - 1

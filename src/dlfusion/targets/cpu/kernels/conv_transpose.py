@@ -130,7 +130,8 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
     section = Section()
     weights_offset = section.append(np.concatenate(packed))
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    output_pads = Pads(0, width * stride - outputs[3])
+    code = epilogue.build(layer, network.graph, section, epilogue.Place(isa.lanes, overhang=output_pads.right))
     if code is None or rows > MAXIMUM_KERNEL_ROWS:
         return None
     base = initializer(
@@ -154,7 +155,6 @@ def _blocked(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) 
     for phase in found.columns:
         steps = [per_row * len(phase.positions) * group.input_units for group in groups]
         cycles += register_blocks.row_cycles(block, steps, width, isa)
-    output_pads = Pads(0, width * stride - outputs[3])
     operands = len(layer.reads) - 1
     parameters = f"{block.units}, {block.pixels}, {block.rest}, {block.short}, {stride}, {code.type}"
     return Lowered(
@@ -209,12 +209,13 @@ def _planar(layer: Layer, network: Network, operator: ConvTranspose, isa: Isa) -
     packed = [_pack_planar(kernel, phase, found, columns, block.channels) for phase in found.rows]
     weights_offset = section.append(np.concatenate(packed))
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    computed = round_up(width, isa.lanes)
+    output_pads = Pads(0, computed * stride - outputs[3])
+    place = epilogue.Place(isa.lanes, Layout.PLANAR, output_pads.right)
+    code = epilogue.build(layer, network.graph, section, place)
     if code is None:
         return None
     first, last = min(columns), max(columns)
-    computed = round_up(width, isa.lanes)
-    output_pads = Pads(0, computed * stride - outputs[3])
     read = Pads(max(0, -first), max(0, computed - 1 + last - (inputs[3] - 1)))
     operands = len(layer.reads) - 1
     fed = ", ".join(str(sum(1 << phase for phase in columns[column])) for column in range(first, last + 1))

@@ -1,52 +1,51 @@
 """The pointwise operators that follow a kernel, as C++: one operation type each, applied in registers.
 
-Used by every kernel file. The C++ side is `epilogue.hpp`.
+Used by every kernel file. The C++ side is `epilogue.hpp`; `operations.py` and `operations.hpp` name the operations.
 """
 
-import math
 from dataclasses import dataclass
 
-from dlfusion.graph.graph import Graph, Node
+import numpy as np
+
+from dlfusion.graph.graph import Array, Graph, Node
 from dlfusion.layers.layer import Layer
-from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
-from dlfusion.ops.clip import Clip
-from dlfusion.ops.hard_sigmoid import HardSigmoid
-from dlfusion.ops.hard_swish import HardSwish
-from dlfusion.ops.leaky_relu import LeakyRelu
-from dlfusion.ops.mul import Mul
+from dlfusion.ops.binary import Binary
+from dlfusion.ops.operator import Shape
 from dlfusion.ops.p_relu import PRelu
-from dlfusion.ops.sigmoid import Sigmoid
-from dlfusion.ops.tanh import Tanh
+from dlfusion.targets.cpu.kernel import Layout
+from dlfusion.targets.cpu.kernels.operations import Step, combination, unary, with_number
 from dlfusion.targets.cpu.section import Section, initializer
 
 MAXIMUM_STEPS = 12
-"""How many operations one epilogue holds: `EPILOGUE_STEPS` in `epilogue.hpp`."""
+"""How many operations one epilogue holds: `EPILOGUE_STEPS` in `operands.hpp`."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpilogueCode:
     """A layer's epilogue in C++.
 
-    `type` is the template argument, such as `Epilogue<Add, AtLeast>`; `steps` is the braced initializer of the shape
-    structure's `EpilogueSteps steps`, which every shape structure has as its last member.
+    `type` is the template argument, such as `Epilogue<Add<Element>, AtLeast>`, of `length` operations; `steps` is the
+    braced initializer of the shape structure's `EpilogueSteps steps`, which every shape structure has as its last
+    member.
     """
 
     type: str
     steps: str
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    operation: str
-    input: int = -1
-    constant: int = -1
-    a: float = 0.0
-    b: float = 0.0
+class Place:
+    """Where an epilogue is applied: the layout of the output, and how many columns vectors reach past its width."""
+
+    lanes: int
+    layout: Layout = Layout.BLOCKED
+    overhang: int = 0
 
 
-def build(layer: Layer, graph: Graph, section: Section, lanes: int) -> EpilogueCode | None:
-    """The layer's epilogue; the constants it needs are added to `section`, filled up to whole vectors of `lanes`.
+def build(layer: Layer, graph: Graph, section: Section, place: Place) -> EpilogueCode | None:
+    """The layer's epilogue; the constants it needs are added to `section`, filled up to whole vectors.
 
     An anchor that is itself pointwise becomes the first operation, applied to its first activation: a kernel for such
     layers only loads, applies the epilogue and stores. Operands are found in `Call::inputs` in the order of
@@ -59,19 +58,26 @@ def build(layer: Layer, graph: Graph, section: Section, lanes: int) -> EpilogueC
     nodes = layer.nodes if layer.anchor.operator.pointwise else layer.epilogue
     value = anchor_activations[0] if layer.anchor.operator.pointwise else layer.anchor.output
     next_read = 1 if layer.anchor.operator.pointwise else len(anchor_activations)
-    steps: list[_Step] = []
+    steps: list[Step] = []
     for node in nodes:
         operands = _operands(graph, node, value)
         if operands:
             while layer.reads[next_read].value != operands[0]:
                 next_read += 1
-        steps.extend(_steps(node, graph, value, next_read if operands else -1, section, lanes))
+        steps.extend(_steps(node, graph, value, next_read if operands else -1, section, place))
         next_read += len(operands)
         value = node.output
     if len(steps) > MAXIMUM_STEPS:
         return None
-    texts = [initializer(input=step.input, constant=step.constant, a=step.a, b=step.b) for step in steps]
-    return EpilogueCode(f"Epilogue<{', '.join(step.operation for step in steps)}>", initializer(initializer(*texts)))
+    texts = [_initializer(step) for step in steps]
+    operations = ", ".join(step.operation for step in steps)
+    return EpilogueCode(f"Epilogue<{operations}>", initializer(initializer(*texts)), len(steps))
+
+
+def _initializer(step: Step) -> str:
+    strides = {"row_stride": step.row_stride, "channel_stride": step.channel_stride}
+    members = {"input": step.input, "constant": step.constant, "a": step.a, "b": step.b}
+    return initializer(**members, **(strides if any(strides.values()) else {}))
 
 
 def _operands(graph: Graph, node: Node, value: str) -> list[str]:
@@ -79,53 +85,70 @@ def _operands(graph: Graph, node: Node, value: str) -> list[str]:
     return [name for name in graph.activations(node) if name != value]
 
 
-def _steps(node: Node, graph: Graph, value: str, operand: int, section: Section, lanes: int) -> list[_Step]:
+def _steps(node: Node, graph: Graph, value: str, operand: int, section: Section, place: Place) -> list[Step]:
     """The operations that one pointwise node becomes; `operand` is its operand's index, or -1."""
     match node.operator:
-        case Add():
-            return [_Step("Add", operand) if operand >= 0 else _Step("Scale", a=2.0)]
-        case Mul():
-            return [_mul(node, graph, value, operand)]
         case Affine():
             scale, shift = graph.parameters(node)
-            return [
-                _Step("ScaleChannel", constant=section.append_channels(scale, lanes)),
-                _Step("AddChannel", constant=section.append_channels(shift, lanes)),
-            ]
+            return _affine(scale, shift, section, place)
         case PRelu():
             (slope,) = graph.parameters(node)
-            return [_Step("PRelu", constant=section.append_channels(slope, lanes))]
-        case Clip(low=low, high=high):
-            return _clip(low, high)
-        case LeakyRelu(alpha=alpha):
-            return [_Step("LeakyRelu", a=alpha)]
-        case HardSigmoid(alpha=alpha, beta=beta):
-            return [_Step("HardSigmoid", a=alpha, b=beta)]
-        case HardSwish():
-            return [_Step("HardSwish")]
-        case Sigmoid():
-            return [_Step("Sigmoid")]
-        case Tanh():
-            return [_Step("Tanh")]
+            return [Step("Leaky<Constant>", constant=section.append_channels(slope, place.lanes))]
+        case Binary() as operator:
+            is_second = graph.activations(node)[0] != value
+            operation = combination(operator, is_second)
+            if operation is not None:
+                if graph.parameters(node):
+                    return [_with_constant(operation, graph.parameters(node)[0], graph.shapes[value], section, place)]
+                return [Step(f"{operation}<{_source(graph, node, value)}>", operand)]
         case operator:
-            raise NotImplementedError(f"the CPU target has no epilogue for {operator.label} (node {node.name})")
+            found = unary(operator)
+            if found is not None:
+                return found
+    raise NotImplementedError(f"the CPU target has no epilogue for {node.operator.label} (node {node.name})")
 
 
-def _mul(node: Node, graph: Graph, value: str, operand: int) -> _Step:
-    if operand < 0:
-        return _Step("Square")
-    (name,) = _operands(graph, node, value)
-    if graph.shapes[name] == graph.shapes[node.output]:
-        return _Step("Mul", operand)
-    return _Step("MulChannel", operand)
+def _affine(scale: Array, shift: Array, section: Section, place: Place) -> list[Step]:
+    """Only the scale or only the shift where the other does nothing."""
+    steps = []
+    if not (scale == 1).all():
+        steps.append(Step("Mul<Constant>", constant=section.append_channels(scale, place.lanes)))
+    if shift.any() or not steps:
+        steps.append(Step("Add<Constant>", constant=section.append_channels(shift, place.lanes)))
+    return steps
 
 
-def _clip(low: float, high: float) -> list[_Step]:
-    """One comparison where one bound is infinite."""
-    if math.isinf(low) and math.isinf(high):
-        return []
-    if math.isinf(high):
-        return [_Step("AtLeast", a=low)]
-    if math.isinf(low):
-        return [_Step("AtMost", a=high)]
-    return [_Step("Clip", a=low, b=high)]
+def _source(graph: Graph, node: Node, value: str) -> str:
+    """What the operation reads beside the running value: its operand's channels and columns, or the first only."""
+    operands = _operands(graph, node, value)
+    if not operands:
+        return "Itself"
+    (_, channels, _, width), shape = graph.shapes[operands[0]], graph.shapes[value]
+    if width == shape[3]:
+        return "Element" if channels == shape[1] else "Shared"
+    return "Pooled" if channels == shape[1] else "Single"
+
+
+def _with_constant(operation: str, values: Array, shape: Shape, section: Section, place: Place) -> Step:
+    """The operation with a constant of C x H x W, of which each size may be 1."""
+    if values.size == 1:
+        return with_number(operation, float(values.reshape(-1)[0]))
+    if values.shape == (shape[1], 1, 1):
+        return Step(f"{operation}<Constant>", constant=section.append_channels(values, place.lanes))
+    lanes = place.lanes if place.layout is Layout.BLOCKED else 1
+    channels, height, _ = values.shape
+    units = -(-channels // lanes)
+    columns = shape[3] + place.overhang
+
+    def fill(memory: Array) -> None:
+        """Row, channel unit, column, lane; a single channel is repeated over the lanes."""
+        padded = np.zeros((units * lanes, height, columns), np.float32)
+        padded[: lanes if channels == 1 else channels, :, : shape[3]] = values
+        memory[:] = padded.reshape(units, lanes, height, columns).transpose(2, 0, 3, 1).reshape(-1)
+
+    return Step(
+        f"{operation}<Map>",
+        constant=section.append_later(height * units * columns * lanes, fill),
+        row_stride=0 if height == 1 else units * columns * lanes,
+        channel_stride=0 if channels == 1 else columns * lanes,
+    )

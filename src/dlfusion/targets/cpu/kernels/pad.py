@@ -1,9 +1,10 @@
-"""Padding of the map with a constant, or cropping."""
+"""Padding of the map, or cropping."""
 
 from dlfusion.layers.layer import Layer, Network
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
+from dlfusion.targets.cpu.kernels import resize
 from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
 
 _CYCLES = 4.5
@@ -15,6 +16,9 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     operator = layer.anchor.operator
     if not isinstance(operator, Pad):
         return ()
+    if operator.mode is not PadMode.CONSTANT:
+        _, _, height, width = network.shape(layer.reads[0].value)
+        return resize.copies(layer, network, isa, operator.source_rows(height), operator.source_columns(width))
     layouts = (Layout.BLOCKED, Layout.PLANAR)
     return tuple(way for layout in layouts for way in _lower(operator, layer, network, isa, layout))
 

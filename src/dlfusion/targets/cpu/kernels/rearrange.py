@@ -54,8 +54,11 @@ def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Lay
             by_place = order is ChannelOrder.DCR
             channel_step, place_step = (1, shape[1]) if by_place else (block * block, 1)
             fields = {"block": block, "channel_step": channel_step, "place_step": place_step}
-        case SpaceToDepth(block=block):
-            name, shape_type, fields = "space_to_depth", "SpaceToDepthShape", {"block": block}
+        case SpaceToDepth(block=block, order=order):
+            name, shape_type = "space_to_depth", "SpaceToDepthShape"
+            by_place = order is ChannelOrder.DCR
+            channel_step, place_step = (1, shape[1] // block**2) if by_place else (block * block, 1)
+            fields = {"block": block, "channel_step": channel_step, "place_step": place_step}
         case ChannelShuffle(groups=groups) if source is target:
             name, shape_type, fields = "channel_shuffle", "ChannelShuffleShape", {"groups": groups}
             arguments = arguments[:1]

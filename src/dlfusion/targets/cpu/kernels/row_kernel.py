@@ -8,7 +8,7 @@ from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.operator import Shape
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
-from dlfusion.targets.cpu.kernels.epilogue import build
+from dlfusion.targets.cpu.kernels.epilogue import Place, build
 from dlfusion.targets.cpu.precision import Storage
 from dlfusion.targets.cpu.section import Section, initializer
 
@@ -44,14 +44,13 @@ class RowKernel:
 
 def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     """The finished description, or nothing if the layer's epilogue is longer than kernels support."""
-    code = build(layer, network.graph, kernel.section, isa.lanes)
-    if code is None:
-        return ()
     shape = network.shape(layer.output)
     tail = overhang(shape, kernel.output_layout, isa)
+    code = build(layer, network.graph, kernel.section, Place(isa.lanes, kernel.output_layout, tail.right))
+    if code is None:
+        return ()
     operands = layer.reads[len(kernel.input_layouts) :]
-    operand_pads = [tail if network.shape(read.value) == shape else Pads() for read in operands]
-    operations = 0 if code.type == "Epilogue<>" else code.type.count(",") + 1
+    operand_pads = [tail if network.shape(read.value)[3] == shape[3] else Pads() for read in operands]
     arguments = ", ".join([*[str(argument) for argument in kernel.arguments], code.type])
     return (
         Lowered(
@@ -61,7 +60,7 @@ def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[
             shape=initializer(**kernel.fields, steps=code.steps),
             input_layouts=(*kernel.input_layouts, *[kernel.output_layout] * len(operands)),
             output_layout=kernel.output_layout,
-            cycles=kernel.cycles + vector_count(shape, kernel.output_layout, isa) * EPILOGUE_CYCLES * operations,
+            cycles=kernel.cycles + vector_count(shape, kernel.output_layout, isa) * EPILOGUE_CYCLES * code.length,
             input_pads=(*kernel.input_pads, *operand_pads),
             output_pads=tail,
             constants=kernel.section,

@@ -76,7 +76,7 @@ def _lower(
         weight_bytes // 4, lambda place: _pack(weights, channels, units, size, place, storage)
     )
     bias_offset = section.append_channels(bias, isa.lanes)
-    code = epilogue.build(layer, network.graph, section, isa.lanes)
+    code = epilogue.build(layer, network.graph, section, epilogue.Place(isa.lanes))
     if code is None:
         return None
     tiles = _block_tiles(outputs, size, weight_bytes)

@@ -25,6 +25,8 @@ from dlfusion.ops.resize import Resize
 from dlfusion.ops.sigmoid import Sigmoid
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.space_to_depth import SpaceToDepth
+from dlfusion.ops.sub import Sub
+from dlfusion.ops.swish import Swish
 from dlfusion.ops.tanh import Tanh
 from dlfusion.targets.mlu100.operators import convolution, moving, pointwise, pooling
 from dlfusion.targets.mlu100.operators.scope import BaseOperator, NoForm, Scope
@@ -50,12 +52,14 @@ def base_operators(graph: Graph, node: Node) -> tuple[BaseOperator, ...]:
             pooling.global_pool(scope, "MAX")
         case GlobalAveragePool():
             pooling.global_pool(scope, "AVG")
-        case Clip() | HardSigmoid() | HardSwish() | LeakyRelu() | PRelu() | Sigmoid() | Tanh() | Affine():
+        case Clip() | HardSigmoid() | HardSwish() | LeakyRelu() | PRelu() | Sigmoid() | Swish() | Tanh() | Affine():
             _elementwise(scope)
         case Add():
-            scope.emit("add", scope.inputs, scope.output)
+            pointwise.add(scope)
         case Mul():
             pointwise.mul(scope)
+        case Sub(is_reversed):
+            pointwise.sub(scope, is_reversed)
         case _:
             _moving(scope)
     return tuple(scope.operators)
@@ -76,6 +80,8 @@ def _elementwise(scope: Scope) -> None:
             scope.emit("prelu", [scope.input], scope.output, scope.parameters)
         case Sigmoid():
             scope.activation("SIGMOID", scope.input, scope.output)
+        case Swish(alpha):
+            pointwise.swish(scope, alpha)
         case Tanh():
             scope.activation("TANH", scope.input, scope.output)
         case Affine():

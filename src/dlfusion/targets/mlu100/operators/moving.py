@@ -6,7 +6,7 @@ from dlfusion.ops.channel_shuffle import ChannelShuffle
 from dlfusion.ops.depth_to_space import ChannelOrder, DepthToSpace
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.operator import Shape
-from dlfusion.ops.pad import Pad
+from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.targets.mlu100.operators.convolution import border, fill
@@ -39,6 +39,8 @@ def depth_to_space(scope: Scope, operator: DepthToSpace) -> None:
 
 def space_to_depth(scope: Scope, operator: SpaceToDepth) -> None:
     """The way of `depth_to_space` back."""
+    if operator.order is not ChannelOrder.DCR:
+        raise NoForm(f"its order of channels is {operator.order}; only {ChannelOrder.DCR} is taken apart for CNML")
     batch, channels, height, width = scope.input.shape
     block = operator.block
     rows, columns = height // block, width // block
@@ -55,7 +57,9 @@ def space_to_depth(scope: Scope, operator: SpaceToDepth) -> None:
 def resize(scope: Scope, operator: Resize) -> None:
     """Interp where the corners meet; nearest by whole factors as copies side by side, moved into the map."""
     batch, channels, height, width = scope.input.shape
-    if operator.mode is ResizeMode.LINEAR:
+    if operator.mode is not ResizeMode.NEAREST:
+        if not operator.is_linear:
+            raise NoForm(f"it is {operator.label}; CNML's Interp is linear, without antialias")
         if operator.coordinates is not Coordinates.ALIGN_CORNERS:
             raise NoForm(f"its coordinates are {operator.coordinates}; only align_corners is known of CNML's Interp")
         scope.emit("interpolate", [scope.input], scope.output)
@@ -92,6 +96,8 @@ def lrn(scope: Scope, operator: Lrn) -> None:
 
 def pad(scope: Scope, operator: Pad) -> None:
     """AddPad."""
+    if operator.mode is not PadMode.CONSTANT:
+        raise NoForm(f"its mode is {operator.mode}; CNML's AddPad adds constants")
     pads = (operator.top, operator.left, operator.bottom, operator.right)
     if min(pads) < 0:
         raise NoForm(f"it crops (top, left, bottom, right: {pads}); CNML's AddPad only adds")

@@ -7,7 +7,7 @@ import numpy as np
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.operator import Shape
-from dlfusion.targets.mlu100.operators.scope import LARGEST, Scope, Tensor
+from dlfusion.targets.mlu100.operators.scope import LARGEST, NoForm, Scope, Tensor
 
 RELU6_LIMIT = 6.0
 
@@ -49,16 +49,51 @@ def hard_swish(scope: Scope) -> None:
     scope.emit("multiply", [scope.input, sixth], scope.output)
 
 
+def swish(scope: Scope, alpha: float) -> None:
+    """The input times SIGMOID of it, or of a scale of it."""
+    shape = scope.input.shape
+    source = scope.input if alpha == 1 else scope.scale(scope.input, scope.tensor("scaled", shape), alpha, 0.0)
+    gate = scope.activation("SIGMOID", source, scope.tensor("gate", shape))
+    scope.emit("multiply", [scope.input, gate], scope.output)
+
+
 def leaky_relu(scope: Scope, alpha: float) -> None:
     """Prelu with one slope for all channels."""
     scope.emit("prelu", [scope.input], scope.output, [np.full(scope.input.shape[1], alpha, np.float32)])
 
 
+def add(scope: Scope) -> None:
+    """Add of two activations of one shape."""
+    first, second = _two_activations(scope)
+    if first.shape != second.shape:
+        raise NoForm(f"CNML adds activations of one shape, but the second one is {second.shape}")
+    scope.emit("add", [first, second], scope.output)
+
+
+def sub(scope: Scope, is_reversed: bool) -> None:
+    """Add of one activation and the other times -1."""
+    first, second = _two_activations(scope)
+    if first.shape != second.shape:
+        raise NoForm(f"CNML adds activations of one shape, but the second one is {second.shape}")
+    kept, taken = (second, first) if is_reversed else (first, second)
+    negative = scope.scale(taken, scope.tensor("negative", taken.shape), -1.0, 0.0)
+    scope.emit("add", [kept, negative], scope.output)
+
+
 def mul(scope: Scope) -> None:
     """Mult; CycleMult or BroadcastMult if the second operand has one factor for each channel."""
-    first, second = scope.inputs
+    first, second = _two_activations(scope)
+    if second.shape not in (first.shape, (*first.shape[:2], 1, 1)):
+        raise NoForm(f"CNML multiplies by an activation of one shape or one factor per channel, not {second.shape}")
     function = "multiply" if first.shape == second.shape else "multiply_channels"
     scope.emit(function, [first, second], scope.output)
+
+
+def _two_activations(scope: Scope) -> tuple[Tensor, Tensor]:
+    if len(scope.inputs) != 2:
+        raise NoForm("no form with a constant map in CNML is known well enough to generate it")
+    first, second = scope.inputs
+    return first, second
 
 
 def _limited(scope: Scope, function: str, factor: float, shift: float, shape: Shape) -> Tensor:

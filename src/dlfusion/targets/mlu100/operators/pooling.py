@@ -41,8 +41,7 @@ def max_pool(scope: Scope, operator: MaxPool) -> None:
 
     No maximum of finite numbers changes beside either.
     """
-    if operator.dilations != (1, 1):
-        raise NoForm(f"its dilations are {operator.dilations[0]} x {operator.dilations[1]}, CNML's pools have none")
+    _require_no_dilations(operator.dilations)
     value = 0.0 if is_never_negative(scope.graph, scope.input.value) else -LARGEST
     source = padded(scope, scope.input, operator.pads, value)
     _pool(scope, "MAX", source, scope.output, operator.kernel, operator.strides)
@@ -53,6 +52,7 @@ def average_pool(scope: Scope, operator: AveragePool) -> None:
 
     Its factors belong to positions, so that a Reshape before it makes positions channels and one after it maps again.
     """
+    _require_no_dilations(operator.dilations)
     batch, channels, height, width = scope.input.shape
     counts = np.outer(operator.row_counts(height), operator.column_counts(width))
     factors = (prod(operator.kernel) / counts).ravel().astype(np.float32)
@@ -73,6 +73,11 @@ def global_pool(scope: Scope, mode: str) -> None:
     """Pool with a window as large as the map."""
     height, width = scope.input.shape[2:]
     _pool(scope, mode, scope.input, scope.output, (height, width), (1, 1))
+
+
+def _require_no_dilations(dilations: Pair) -> None:
+    if dilations != (1, 1):
+        raise NoForm(f"its dilations are {dilations[0]} x {dilations[1]}, CNML's pools have none")
 
 
 def _pool(scope: Scope, mode: str, source: Tensor, output: Tensor, window: Pair, strides: Pair) -> None:

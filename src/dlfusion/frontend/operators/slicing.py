@@ -1,0 +1,109 @@
+"""Parts of activations."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+
+from dlfusion.frontend.attributes import from_front, integer, integers
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
+from dlfusion.frontend.model import Node
+from dlfusion.ops.slice import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`size` elements along an axis from `start` on, `step` apart."""
+
+    start: int
+    size: int
+    step: int = 1
+
+
+def slice_(node: Node, context: Context) -> Activation:
+    """Slice along any axes with any steps; what are attributes before opset 10 are constant inputs since."""
+    activation = context.activation(node)
+    rank = len(activation.shape)
+    if context.opset < 10:
+        starts, ends = integers(node, "starts") or (), integers(node, "ends") or ()
+        axes, steps = integers(node, "axes"), None
+    else:
+        starts, ends = _integers(node, context, 1) or (), _integers(node, context, 2) or ()
+        axes, steps = _integers(node, context, 3), _integers(node, context, 4)
+    chosen = [from_front(axis, rank) for axis in (range(len(starts)) if axes is None else axes)]
+    if not len(starts) == len(ends) == len(chosen) == len(steps or starts):
+        raise InvalidNodeError(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} differ in number")
+    parts = {}
+    for axis, start, end, step in zip(chosen, starts, ends, steps or (1,) * len(starts), strict=True):
+        parts[axis] = _part(activation.shape[axis], start, end, step)
+    if any(part.size == 0 for part in parts.values()):
+        raise UnsupportedNodeError(f"it takes nothing of {activation.shape}")
+    return sliced(context, activation, parts)
+
+
+def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
+    """Split along any axis, into equal parts or parts of constant sizes."""
+    activation = context.activation(node)
+    axis = from_front(integer(node, "axis", 0), len(activation.shape))
+    length, count = activation.shape[axis], integer(node, "num_outputs", len(node.outputs))
+    sizes = integers(node, "split") if context.opset < 13 else _integers(node, context, 1)
+    if sizes is None:
+        # Equal parts, but that the last one is smaller if they are not a divisor.
+        size = -(-length // count)
+        sizes = (*(size,) * (count - 1), length - size * (count - 1))
+    if sum(sizes) != length or min(sizes) < 0 or len(sizes) < len(node.outputs):
+        raise InvalidNodeError(f"parts of {list(sizes)} do not make up axis {axis} of {activation.shape}")
+    found: list[Activation | None] = []
+    for output, start, size in zip(node.outputs, accumulate(sizes, initial=0), sizes, strict=False):
+        if output.is_read and size == 0:
+            raise UnsupportedNodeError(f"its output {output.name} is empty")
+        context.name_after(output.name)
+        found.append(sliced(context, activation, {axis: Part(start, size)}) if output.is_read else None)
+    return tuple(found)
+
+
+def sliced(context: Context, activation: Activation, parts: dict[int, Part]) -> Activation:
+    """The activation with a part of each of some axes."""
+    shape = tuple(parts[axis].size if axis in parts else size for axis, size in enumerate(activation.shape))
+    whole = {axis: Part(0, size) for axis, size in enumerate(activation.shape)}
+    parts = {axis: part for axis, part in parts.items() if part != whole[axis]}
+    mapped = all(1 <= axis < 4 for axis in parts) and (len(shape) <= 4 or 3 not in parts)
+    if mapped:
+        if not parts:
+            return activation
+        of_channels = set(parts) == {1}
+        value = context.as_it_lies(activation) if of_channels else context.map_of(activation)
+        if len(shape) == 3 and 2 in parts:
+            parts = {3 if axis == 2 else axis: part for axis, part in parts.items()}  # a line is the width of its map
+        taken = [parts.get(axis, Part(0, context.shapes[value][axis])) for axis in (1, 2, 3)]
+        starts, sizes, steps = zip(*((part.start, part.size, part.step) for part in taken), strict=True)
+        return Activation(context.emit(Slice(starts, sizes, steps), [value]), shape)
+    for axis, part in parts.items():
+        activation = _one_axis(context, activation, axis, part)
+    return activation
+
+
+def _one_axis(context: Context, activation: Activation, axis: int, part: Part) -> Activation:
+    """A part of any axis: of the channels of the same elements, with the axes before it as the batch."""
+    shape = activation.shape
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    value = context.merged(activation, before, shape[axis], after)
+    _, _, height, width = context.shapes[value]
+    operator = Slice((part.start, 0, 0), (part.size, height, width), (part.step, 1, 1))
+    return Activation(context.emit(operator, [value]), (*shape[:axis], part.size, *shape[axis + 1 :]))
+
+
+def _part(length: int, start: int, end: int, step: int) -> Part:
+    """What ONNX's start, end and step take of an axis, as Python's slices do."""
+    if step == 0:
+        raise InvalidNodeError("a step is 0")
+    taken = range(*slice(start, end, step).indices(length))
+    return Part(taken.start, len(taken), step)
+
+
+def _integers(node: Node, context: Context, index: int) -> tuple[int, ...] | None:
+    array = context.optional(node, index)
+    return None if array is None else tuple(int(number) for number in array.reshape(-1))
+
+
+CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Slice": slice_, "Split": split}

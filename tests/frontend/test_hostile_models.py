@@ -1,0 +1,153 @@
+"""Models that nobody exports: built to read other files, to fill the memory, or to exhaust the stack."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx_ir
+import pytest
+from onnx import ModelProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
+
+from dlfusion.errors import ModelError, UnsupportedError
+from dlfusion.frontend import load
+from dlfusion.layers.describe import describe
+from dlfusion.passes import clean
+from tests.support.onnx_models import make_model, weights
+
+
+def with_data_in(location: str, *, offset: int | None = None, length: int | None = None) -> ModelProto:
+    """A convolution whose weights are in a file."""
+    node = helper.make_node("Conv", ["x", "w"], ["y"])
+    model = make_model([node], {"x": (1, 3, 8, 8)}, constants={"w": weights(4, 3, 3, 3)})
+    tensor = model.graph.initializer[0]
+    set_external_data(tensor, location, offset, length)
+    tensor.ClearField("raw_data")
+    return model
+
+
+def save(model: ModelProto, folder: Path) -> Path:
+    """The file of a model, as it is."""
+    folder.mkdir(exist_ok=True)
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+    return folder / "m.onnx"
+
+
+@pytest.mark.parametrize("location", ["../w.bin", "sub/../../w.bin", "{folder}/w.bin", ".."])
+def test_data_outside_the_models_folder_is_not_read(location: str, tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(weights(4, 3, 3, 3).tobytes())
+    path = save(with_data_in(location.format(folder=tmp_path)), tmp_path / "model")
+    with pytest.raises(ModelError, match=r"m\.onnx: the data of w is said to be in .*, outside the model's folder"):
+        load(path)
+
+
+def test_data_of_a_constant_node_outside_the_models_folder_is_not_read(tmp_path: Path) -> None:
+    tensor = numpy_helper.from_array(weights(4, 3, 3, 3), "w")
+    set_external_data(tensor, "../w.bin")
+    tensor.ClearField("raw_data")
+    nodes = [helper.make_node("Constant", [], ["w"], value=tensor), helper.make_node("Conv", ["x", "w"], ["y"])]
+    path = save(make_model(nodes, {"x": (1, 3, 8, 8)}), tmp_path / "model")
+    (tmp_path / "w.bin").write_bytes(weights(4, 3, 3, 3).tobytes())
+    with pytest.raises(ModelError, match="outside the model's folder"):
+        load(path)
+
+
+def test_links_to_data_are_followed_within_the_models_folder(tmp_path: Path) -> None:
+    path = save(with_data_in("data/w.bin"), tmp_path / "model")
+    (path.parent / "data").mkdir()
+    link = path.parent / "data" / "w.bin"
+    for blob in (tmp_path / "blob", tmp_path / "model" / "blob"):
+        blob.write_bytes(weights(4, 3, 3, 3).tobytes())
+    link.symlink_to(tmp_path / "blob")
+    with pytest.raises(ModelError, match="outside the model's folder"):
+        load(path)
+    link.unlink()
+    link.symlink_to("../blob")
+    np.testing.assert_array_equal(load(path).constants["y.weights"], weights(4, 3, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "message"),
+    [
+        (-4, None, "m.onnx is not a valid ONNX model"),
+        (None, 8, "the data of w is said to be 8 bytes from byte 0 on, but its shape needs 432"),
+        (400, None, "the data of w ends at byte 832 of .*w.bin, which has only 432 bytes"),
+        (2**40, 2**40, "the data of w ends at byte 2199023255552 of .*w.bin, which has only 432 bytes"),
+    ],
+)
+def test_data_that_does_not_fit_its_file(offset: int | None, length: int | None, message: str, tmp_path: Path) -> None:
+    path = save(with_data_in("w.bin", offset=offset, length=length), tmp_path)
+    (tmp_path / "w.bin").write_bytes(weights(4, 3, 3, 3).tobytes())
+    with pytest.raises(ModelError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("form", [lambda model: model, onnx_ir.from_proto])
+def test_data_beside_a_model_of_unknown_place(form: Callable[[ModelProto], object], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"w\.bin beside it, but where it was read from is not known"):
+        load(form(with_data_in("w.bin")))  # type: ignore[arg-type]  # either of the two forms
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    model = make_model([helper.make_node("Relu", ["x"], ["y"], name="NAME")], {"x": (1, 2)})
+    for part in (b"NAME", b"test"):
+        path = tmp_path / "m.onnx"
+        path.write_bytes(model.SerializeToString().replace(part, b"\xff\xfe\xfd\xfc"))
+        with pytest.raises(ModelError, match=r"damaged: a name is b'.xff.xfe.xfd.xfc', no text"):
+            load(path)
+
+
+def test_inputs_and_results_that_no_memory_holds() -> None:
+    relu = [helper.make_node("Relu", ["x"], ["y"])]
+    with pytest.raises(UnsupportedError, match=r"input x of shape .* has more than 2147483647 elements"):
+        load(make_model(relu, {"x": (1, 3, 100_000, 100_000)}))
+    enlarge = helper.make_node("Upsample", ["x"], ["y"], name="big", scales=[1.0, 1.0, 1e6, 1e6])
+    with pytest.raises(UnsupportedError, match=r"Upsample big: its result of shape .* has more than 2147483647"):
+        load(make_model([enlarge], {"x": (1, 1, 4, 4)}, opset=8))
+
+
+def test_constants_that_no_memory_holds() -> None:
+    nodes = [helper.make_node("ConstantOfShape", ["s"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])]
+    sizes = {"s": np.array([1, 1 << 20, 1 << 20], np.int64)}
+    with pytest.raises(UnsupportedError, match="ConstantOfShape"):
+        load(make_model(nodes, {"x": (1, 3, 8)}, constants=sizes))
+
+
+def test_a_newer_operator_set_than_is_known() -> None:
+    model = make_model([helper.make_node("Relu", ["x"], ["y"])], {"x": (1, 2)}, opset=1000)
+    with pytest.raises(UnsupportedError, match=r"operator set 1000, .* up to \d+\. Update it"):
+        load(model)
+
+
+def test_a_chain_of_thousands_of_nodes() -> None:
+    """Nothing that walks over a graph may recurse along it."""
+    count = 1500
+    nodes = [
+        helper.make_node("Sigmoid" if index % 2 else "Tanh", [f"v{index}"], [f"v{index + 1}"]) for index in range(count)
+    ]
+    model = make_model(nodes, {"v0": (1, 1, 1, 1)}, outputs=(f"v{count}",))
+    graph = clean(load(model))
+    assert len(graph.nodes) == count
+    assert describe(graph).layers
+
+
+@pytest.mark.parametrize("depth", [20, 1000])
+def test_deeply_nested_graphs(depth: int, tmp_path: Path) -> None:
+    """Written byte by byte, since protobuf writes no more levels than it reads."""
+    model = make_model([helper.make_node("If", ["c"], ["y"])], {"x": (1, 2)}, constants={"c": np.array(True)})
+    content = b""
+    for _ in range(depth):
+        branch = field(1, b"then_branch") + field(6, content) + b"\xa0\x01\x05"  # an attribute: name, graph, type
+        content = field(1, field(1, b"c") + field(2, b"y") + field(4, b"If") + field(5, branch))  # a graph of one node
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString() + field(7, content))
+    with pytest.raises((ModelError, UnsupportedError)):
+        load(tmp_path / "m.onnx")
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of a protobuf message that is text or a message itself."""
+    length, size = bytearray(), len(content)
+    while size > 127:
+        length.append(size & 127 | 128)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + content
