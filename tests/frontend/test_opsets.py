@@ -1,6 +1,6 @@
 """Each operator in the forms it has had since opset 7, against ONNX Runtime."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
 from dlfusion.ops.resize import Coordinates, Rounding
-from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights
-
-OPSETS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
-Case = tuple[list[NodeProto], Mapping[str, NDArray[Any]]]
+from tests.support.onnx_models import Case, assert_matches_onnx_runtime, check_all_opsets, make_model, weights
 
 
 def node(operator: str, *inputs: str, **attributes: Any) -> NodeProto:
@@ -430,12 +427,7 @@ CASES: tuple[Callable[[int], Case], ...] = (
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_all_opsets(case: Callable[[int], Case]) -> None:
-    for opset in OPSETS:
-        nodes, constants = case(opset)
-        try:
-            assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 6, 7, 5)}, constants=constants, opset=opset))
-        except Exception as error:
-            raise AssertionError(f"opset {opset}") from error
+    check_all_opsets(case)
 
 
 def test_hard_swish() -> None:

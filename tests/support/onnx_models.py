@@ -1,6 +1,6 @@
 """Builds small ONNX models and compares an imported graph with ONNX Runtime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from dlfusion.runtime.reference import evaluate
 
 IR_VERSION = 10
 TOLERANCE = 1e-4
+
+OPSETS = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+Case = tuple[list[NodeProto], Mapping[str, NDArray[Any]]]
 
 
 def make_model(
@@ -75,3 +78,13 @@ def assert_matches_onnx_runtime(
             scale = max(1.0, float(np.abs(wanted).max()))
             np.testing.assert_allclose(actual / scale, wanted / scale, rtol=0, atol=TOLERANCE, err_msg=port.name)
     return cleaned
+
+
+def check_all_opsets(case: Callable[[int], Case]) -> None:
+    """The case beside ONNX Runtime in each operator set."""
+    for opset in OPSETS:
+        nodes, constants = case(opset)
+        try:
+            assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 6, 7, 5)}, constants=constants, opset=opset))
+        except Exception as error:
+            raise AssertionError(f"opset {opset}") from error

@@ -1,17 +1,14 @@
 """NumPy's broadcasting rules, as far as operators of the graph can express them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, four_axes
+from dlfusion.frontend.context import Activation, Axes, Context, InvalidNodeError, UnsupportedNodeError, four_axes
 from dlfusion.graph.graph import Array
 from dlfusion.ops.operator import Shape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
-
-Axes = Callable[[Sequence[int]], Shape]
-"""How an ONNX shape becomes one of the graph: `four_axes`, or `map_axes` for lines that lie along the width."""
 
 
 def per_channel(constant: Array, shape: Sequence[int]) -> Array:
@@ -39,7 +36,7 @@ def per_channel(constant: Array, shape: Sequence[int]) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Operands:
     """Two values, of which the first has the shape that they broadcast to; `swapped` if it is the second operand."""
 
     values: tuple[str, str]
@@ -47,7 +44,7 @@ class Pair:
     shape: tuple[int, ...]
 
 
-def pair(context: Context, first: Activation, second: Activation) -> Pair:
+def pair(context: Context, first: Activation, second: Activation) -> Operands:
     """Two activations as operators of the graph take them.
 
     Raises:
@@ -56,16 +53,17 @@ def pair(context: Context, first: Activation, second: Activation) -> Pair:
     """
     shape = _joint(first.shape, second.shape)
     axes = context.common_axes((first, second))
+    full = axes(shape)
     sizes = [_sizes(activation, shape, axes) for activation in (first, second)]
     values = [context.reshaped(activation, size) for activation, size in zip((first, second), sizes, strict=True)]
-    if axes(shape) not in sizes:
-        index = int(sizes[0][:2] != axes(shape)[:2])
+    if full not in sizes:
+        index = int(sizes[0][:2] != full[:2])
         values[index] = _repeated(context, values[index], sizes[index], shape, axes)
-        sizes[index] = axes(shape)
-    large = sizes.index(axes(shape))
+        sizes[index] = full
+    large = sizes.index(full)
     if sizes[1 - large][0] != sizes[large][0]:
         raise UnsupportedNodeError(f"its inputs are {first.shape} and {second.shape}; a batch of 1 cannot be repeated")
-    return Pair((values[large], values[1 - large]), large == 1, shape)
+    return Operands((values[large], values[1 - large]), large == 1, shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Operators on single elements, applied to activations with channels last without moving their data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.frontend.context import Activation, Context
+from dlfusion.frontend.context import Activation, Context, Outputs
 from dlfusion.frontend.model import Node, Value
 from dlfusion.ops.operator import Shape
 
@@ -23,7 +23,7 @@ ELEMENTWISE = frozenset(
 
 
 def convert_in_graph_order(
-    converter: Callable[[Node, Context], Activation | Sequence[Activation | None]], node: Node, context: Context
+    converter: Callable[[Node, Context], Outputs], node: Node, context: Context
 ) -> Activation | None:
     """The result of a node that works on single elements, with channels last, if its inputs have them last.
 
@@ -32,9 +32,11 @@ def convert_in_graph_order(
     if node.op_type not in ELEMENTWISE:
         return None
     given = {value.name: context.lookup(value) for value in node.inputs if value is not None and value.constant is None}
-    constants = [value.constant() for value in node.inputs if value is not None and value.constant is not None]
     shape = _common_shape([activation.shape for activation in given.values()])
-    if shape is None or not all(_fits(constant, shape) for constant in constants):
+    if shape is None:
+        return None
+    constants = [value.constant() for value in node.inputs if value is not None and value.constant is not None]
+    if not all(_fits(constant, shape) for constant in constants):
         return None
     if any(activation.channels_last for activation in given.values()):
         turned = {name: _with_channels_last(activation, context) for name, activation in given.items()}

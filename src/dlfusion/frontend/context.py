@@ -21,6 +21,9 @@ from dlfusion.ops.transpose import Transpose
 MOST_ELEMENTS = 2**31 - 1
 """Of an activation: kernels count rows, columns and channels in 32 bits."""
 
+Axes = Callable[[Sequence[int]], Shape]
+"""How an ONNX shape becomes one of the graph: `four_axes`, or `map_axes` for lines that lie along the width."""
+
 Parameters = Sequence[tuple[str, Array]]
 """Role, such as `weights`, and array of each constant of a node."""
 
@@ -229,7 +232,7 @@ class Context:
         axes = self.common_axes(activations)
         return [self.reshaped(activation, axes(activation.shape)) for activation in activations]
 
-    def common_axes(self, activations: Sequence[Activation]) -> Callable[[Sequence[int]], Shape]:
+    def common_axes(self, activations: Sequence[Activation]) -> Axes:
         """How activations that meet are laid out: `map_axes` if all are lines and one lies so, else `four_axes`."""
         lines = all(len(activation.shape) == 3 for activation in activations)
         lying = [self.shapes[one.value] == map_axes(one.shape) != four_axes(one.shape) for one in activations]

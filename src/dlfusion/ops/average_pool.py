@@ -8,23 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.ops.checks import require_operands
-from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.sliding_pool import SlidingPool
 from dlfusion.ops.spatial import (
     Padding,
     Pair,
     extent,
-    kernel_label,
     padded,
-    require_padding,
-    require_positive,
     sliding_shape,
     taps,
 )
-from dlfusion.ops.window import Window, sliding
 
 
 @dataclass(frozen=True, slots=True)
-class AveragePool(Operator):
+class AveragePool(SlidingPool):
     """The sum of each window over the number of positions that count.
 
     `pads` is the declared padding, whose positions count only if `count_include_pad`. `excess` is how many rows and
@@ -39,10 +36,7 @@ class AveragePool(Operator):
     dilations: Pair = (1, 1)
 
     def __post_init__(self) -> None:
-        require_positive("kernel", self.kernel)
-        require_positive("strides", self.strides)
-        require_positive("dilations", self.dilations)
-        require_padding(self.pads)
+        SlidingPool.__post_init__(self)
         if min(self.excess) < 0:
             raise ValueError(f"excess must not be negative, but is {self.excess}")
 
@@ -88,14 +82,6 @@ class AveragePool(Operator):
         """One addition per kernel tap and output element; the division does not count."""
         return math.prod(self.output_shape(inputs, parameters)) * math.prod(self.kernel)
 
-    def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """The sliding window along the height."""
-        return (sliding(self.strides[0], self.kernel[0], self.dilations[0], self.pads[0]),)
-
-    def column_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """The sliding window along the width."""
-        return (sliding(self.strides[1], self.kernel[1], self.dilations[1], self.pads[1]),)
-
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]
     ) -> NDArray[np.float32]:
@@ -109,8 +95,3 @@ class AveragePool(Operator):
         row_counts = np.array(self.row_counts(height), np.float32)
         column_counts = np.array(self.column_counts(width), np.float32)
         return result / (row_counts[:, None] * column_counts)
-
-    @property
-    def label(self) -> str:
-        """Such as `AveragePool 3x3 s2`."""
-        return kernel_label("AveragePool", self.kernel, self.strides, self.dilations)

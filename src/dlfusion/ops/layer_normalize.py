@@ -7,28 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import require_operands
-from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.over_channels import OverChannels
 
 
 @dataclass(frozen=True, slots=True)
-class LayerNormalize(Operator):
+class LayerNormalize(OverChannels):
     """(x - mean) / sqrt(variance + epsilon) over all channels, at each place of the map.
 
     Scale and shift are a pointwise operator of their own.
     """
 
     epsilon: float = 1e-5
-
-    @property
-    def splits_channels(self) -> bool:
-        """False: each output needs all channels."""
-        return False
-
-    def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
-        """The shape of the activation."""
-        require_operands("LayerNormalize", inputs, parameters, (1, 0))
-        return inputs[0]
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Seven per element: a sum; a difference, its square and two sums; a difference and a product."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import require_operands
-from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.over_channels import OverChannels
 
 
 @dataclass(frozen=True, slots=True)
-class LpNormalize(Operator):
+class LpNormalize(OverChannels):
     """x over the sum of the magnitudes of all channels (`p` is 1), or over the root of the sum of squares (2).
 
     Where all channels are zero, so is the result.
@@ -23,16 +23,6 @@ class LpNormalize(Operator):
     def __post_init__(self) -> None:
         if self.p not in (1, 2):
             raise ValueError(f"LpNormalize needs a p of 1 or 2, but it is {self.p}")
-
-    @property
-    def splits_channels(self) -> bool:
-        """False: each output needs all channels."""
-        return False
-
-    def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
-        """The shape of the activation."""
-        require_operands("LpNormalize", inputs, parameters, (1, 0))
-        return inputs[0]
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Three per element: a square or magnitude, a sum, a product."""

@@ -8,22 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.ops.checks import require_operands
-from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.sliding_pool import SlidingPool
 from dlfusion.ops.spatial import (
     Padding,
     Pair,
     kernel_label,
     padded,
-    require_padding,
-    require_positive,
     sliding_shape,
     taps,
 )
-from dlfusion.ops.window import Window, sliding
 
 
 @dataclass(frozen=True, slots=True)
-class LpPool(Operator):
+class LpPool(SlidingPool):
     """The p-norm of each window: the p-th root of the sum of |x| to the power of p. Padding counts as zero.
 
     ONNX's ceil mode is more padding at the bottom and right: `spatial.ceil_mode_excess` says how much.
@@ -36,10 +34,7 @@ class LpPool(Operator):
     p: int = 2
 
     def __post_init__(self) -> None:
-        require_positive("kernel", self.kernel)
-        require_positive("strides", self.strides)
-        require_positive("dilations", self.dilations)
-        require_padding(self.pads)
+        SlidingPool.__post_init__(self)
         if self.p < 1:
             raise ValueError(f"LpPool needs a norm of at least 1, but p is {self.p}")
 
@@ -52,14 +47,6 @@ class LpPool(Operator):
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """One multiply-accumulate per kernel tap and output element; the root does not count."""
         return 2 * math.prod(self.output_shape(inputs, parameters)) * math.prod(self.kernel)
-
-    def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """The sliding window along the height."""
-        return (sliding(self.strides[0], self.kernel[0], self.dilations[0], self.pads[0]),)
-
-    def column_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """The sliding window along the width."""
-        return (sliding(self.strides[1], self.kernel[1], self.dilations[1], self.pads[1]),)
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]

@@ -8,22 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.ops.checks import require_operands
-from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.sliding_pool import SlidingPool
 from dlfusion.ops.spatial import (
     Padding,
     Pair,
-    kernel_label,
     padded,
-    require_padding,
-    require_positive,
     sliding_shape,
     taps,
 )
-from dlfusion.ops.window import Window, sliding
 
 
 @dataclass(frozen=True, slots=True)
-class MaxPool(Operator):
+class MaxPool(SlidingPool):
     """The maximum of each window; padding counts as minus infinity.
 
     ONNX's ceil mode is more padding at the bottom and right: `spatial.ceil_mode_excess` says how much.
@@ -34,12 +31,6 @@ class MaxPool(Operator):
     pads: Padding = (0, 0, 0, 0)
     dilations: Pair = (1, 1)
 
-    def __post_init__(self) -> None:
-        require_positive("kernel", self.kernel)
-        require_positive("strides", self.strides)
-        require_positive("dilations", self.dilations)
-        require_padding(self.pads)
-
     def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
         """N x C x OH x OW."""
         require_operands("MaxPool", inputs, parameters, (1, 0))
@@ -49,14 +40,6 @@ class MaxPool(Operator):
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """One comparison per kernel tap and output element."""
         return math.prod(self.output_shape(inputs, parameters)) * math.prod(self.kernel)
-
-    def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """The sliding window along the height."""
-        return (sliding(self.strides[0], self.kernel[0], self.dilations[0], self.pads[0]),)
-
-    def column_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
-        """The sliding window along the width."""
-        return (sliding(self.strides[1], self.kernel[1], self.dilations[1], self.pads[1]),)
 
     def reference(
         self, inputs: Sequence[NDArray[np.float32]], parameters: Sequence[NDArray[np.float32]]
@@ -69,8 +52,3 @@ class MaxPool(Operator):
         for _, _, view in taps(source, self.kernel, self.strides, self.dilations, shape):
             np.maximum(result, view, out=result)
         return result
-
-    @property
-    def label(self) -> str:
-        """Such as `MaxPool 3x3 s2`."""
-        return kernel_label("MaxPool", self.kernel, self.strides, self.dilations)

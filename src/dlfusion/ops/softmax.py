@@ -7,23 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import require_operands
-from dlfusion.ops.operator import Operator, Shape
+from dlfusion.ops.operator import Shape
+from dlfusion.ops.over_channels import OverChannels
 
 
 @dataclass(frozen=True, slots=True)
-class Softmax(Operator):
+class Softmax(OverChannels):
     """exp(x) over the sum of exp(x) of all channels, at each place of the map."""
-
-    @property
-    def splits_channels(self) -> bool:
-        """False: each output needs all channels."""
-        return False
-
-    def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
-        """The shape of the activation."""
-        require_operands("Softmax", inputs, parameters, (1, 0))
-        return inputs[0]
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """Five per element: maximum, subtraction, exponential, sum, division."""

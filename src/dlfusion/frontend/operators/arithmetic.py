@@ -126,8 +126,6 @@ def _extreme(node: Node, context: Context, operator: Binary, limited: Callable[[
 
 def _combined(context: Context, operator: Binary, first: Activation, second: Activation) -> Activation:
     """Two activations under an operator that is told if they change places."""
-    if first.shape == second.shape:
-        return Activation(context.emit(operator, context.side_by_side([first, second])), first.shape)
     operands = pair(context, first, second)
     if operands.swapped and isinstance(operator, Sub | Div | Pow):
         operator = dataclasses.replace(operator, reversed=True)

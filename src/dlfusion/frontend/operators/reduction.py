@@ -1,6 +1,7 @@
 """Reductions over axes: over the map, one side of it, channels, or both."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,40 +17,15 @@ from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.reduce_channels import ReduceChannels, Reduction
 
-
-def reduce_mean(node: Node, context: Context) -> Activation:
-    """ReduceMean over channels, the map or one side of it."""
-    return _reduced(node, context, Reduction.MEAN)
+NORMS = (Reduction.L1, Reduction.L2)
 
 
-def reduce_sum(node: Node, context: Context) -> Activation:
-    """ReduceSum over channels, the map or one side of it."""
-    return _reduced(node, context, Reduction.SUM)
+def _converter(name: str, reduction: Reduction) -> Callable[[Node, Context], Activation]:
+    def convert(node: Node, context: Context) -> Activation:
+        return _reduced(node, context, reduction)
 
-
-def reduce_max(node: Node, context: Context) -> Activation:
-    """ReduceMax over channels, the map or one side of it."""
-    return _reduced(node, context, Reduction.MAXIMUM)
-
-
-def reduce_min(node: Node, context: Context) -> Activation:
-    """ReduceMin over channels, the map or one side of it."""
-    return _reduced(node, context, Reduction.MINIMUM)
-
-
-def reduce_sum_square(node: Node, context: Context) -> Activation:
-    """ReduceSumSquare over channels, the map or one side of it."""
-    return _reduced(node, context, Reduction.SUM_OF_SQUARES)
-
-
-def reduce_l1(node: Node, context: Context) -> Activation:
-    """ReduceL1 over channels."""
-    return _reduced(node, context, Reduction.L1)
-
-
-def reduce_l2(node: Node, context: Context) -> Activation:
-    """ReduceL2 over channels."""
-    return _reduced(node, context, Reduction.L2)
+    convert.__doc__ = f"{name} over channels{'' if reduction in NORMS else ', the map or one side of it'}."
+    return convert
 
 
 def _reduced(node: Node, context: Context, reduction: Reduction) -> Activation:
@@ -85,14 +61,17 @@ def _without(context: Context, activation: Activation, axes: set[int], reduction
     """Emits the reduction: over the map, then over channels."""
     batch, channels, *places = activation.shape
     value = context.merged(activation, batch, channels, math.prod(places))
-    changes_one = reduction in (Reduction.SUM_OF_SQUARES, Reduction.L1, Reduction.L2)
-    sides = {axis for axis in axes if axis > 1 and activation.shape[axis] > 1}
-    if sides and reduction in (Reduction.L1, Reduction.L2):
+    changes_one = reduction in (Reduction.SUM_OF_SQUARES, *NORMS)
+    wide = {axis for axis in range(2, len(activation.shape)) if activation.shape[axis] > 1}
+    sides = axes & wide
+    if sides and reduction in NORMS:
         raise UnsupportedNodeError(f"it reduces axes of the map of {activation.shape}; only channels are supported")
     if sides:
-        if sides != {axis for axis in range(2, len(activation.shape)) if activation.shape[axis] > 1}:
+        window = context.shapes[value][2:]
+        if sides != wide:
             value = context.canonical(activation)
-        value = _over_map(context, value, _window(context, value, activation, sides), reduction)
+            window = _side(context.shapes[value][2:], activation, sides)
+        value = _over_map(context, value, window, reduction)
     if 1 in axes and (channels > 1 or changes_one):
         # Over the map squares were summed, which are not squared again.
         rest = Reduction.SUM if sides and reduction is Reduction.SUM_OF_SQUARES else reduction
@@ -102,15 +81,13 @@ def _without(context: Context, activation: Activation, axes: set[int], reduction
     return value
 
 
-def _window(context: Context, value: str, activation: Activation, sides: set[int]) -> tuple[int, int]:
-    """The rows and columns of the value that become one each."""
-    height, width = context.shapes[value][2:]
-    if sides == {axis for axis in range(2, len(activation.shape)) if activation.shape[axis] > 1}:
-        return (height, width)
+def _side(size: tuple[int, int], activation: Activation, sides: set[int]) -> tuple[int, int]:
+    """The rows and columns that become one each, if those are only some axes of a map of this size."""
     if len(activation.shape) > 4:
         raise UnsupportedNodeError(
             f"it reduces axes {sorted(sides)} of {activation.shape}; all or none behind 1 can be"
         )
+    height, width = size
     return (height, 1) if 2 in sides else (1, width)
 
 
@@ -143,12 +120,14 @@ def _scaled(context: Context, value: str, factor: float, role: str) -> str:
     return context.emit(Affine(), [value], [("scale", scale), ("shift", np.zeros_like(scale))], role)
 
 
-CONVERTERS = {
-    "ReduceMean": reduce_mean,
-    "ReduceSum": reduce_sum,
-    "ReduceMax": reduce_max,
-    "ReduceMin": reduce_min,
-    "ReduceSumSquare": reduce_sum_square,
-    "ReduceL1": reduce_l1,
-    "ReduceL2": reduce_l2,
+REDUCTIONS = {
+    "ReduceMean": Reduction.MEAN,
+    "ReduceSum": Reduction.SUM,
+    "ReduceMax": Reduction.MAXIMUM,
+    "ReduceMin": Reduction.MINIMUM,
+    "ReduceSumSquare": Reduction.SUM_OF_SQUARES,
+    "ReduceL1": Reduction.L1,
+    "ReduceL2": Reduction.L2,
 }
+
+CONVERTERS = {name: _converter(name, reduction) for name, reduction in REDUCTIONS.items()}

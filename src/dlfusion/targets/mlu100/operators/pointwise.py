@@ -64,17 +64,13 @@ def leaky_relu(scope: Scope, alpha: float) -> None:
 
 def add(scope: Scope) -> None:
     """Add of two activations of one shape."""
-    first, second = _two_activations(scope)
-    if first.shape != second.shape:
-        raise NoForm(f"CNML adds activations of one shape, but the second one is {second.shape}")
+    first, second = _of_one_shape(scope)
     scope.emit("add", [first, second], scope.output)
 
 
 def sub(scope: Scope, is_reversed: bool) -> None:
     """Add of one activation and the other times -1."""
-    first, second = _two_activations(scope)
-    if first.shape != second.shape:
-        raise NoForm(f"CNML adds activations of one shape, but the second one is {second.shape}")
+    first, second = _of_one_shape(scope)
     kept, taken = (second, first) if is_reversed else (first, second)
     negative = scope.scale(taken, scope.tensor("negative", taken.shape), -1.0, 0.0)
     scope.emit("add", [kept, negative], scope.output)
@@ -87,6 +83,13 @@ def mul(scope: Scope) -> None:
         raise NoForm(f"CNML multiplies by an activation of one shape or one factor per channel, not {second.shape}")
     function = "multiply" if first.shape == second.shape else "multiply_channels"
     scope.emit(function, [first, second], scope.output)
+
+
+def _of_one_shape(scope: Scope) -> tuple[Tensor, Tensor]:
+    first, second = _two_activations(scope)
+    if first.shape != second.shape:
+        raise NoForm(f"CNML adds activations of one shape, but the second one is {second.shape}")
+    return first, second
 
 
 def _two_activations(scope: Scope) -> tuple[Tensor, Tensor]:
