@@ -28,7 +28,7 @@ from dlfusion.search import find_strategy
 from dlfusion.search.candidates import can_be_block, candidates
 from dlfusion.search.contract import ToyCost, toy_accelerator, toy_cpu, toy_problem
 from dlfusion.search.dynamic import best_cover
-from dlfusion.search.joint_repair import Choice, Corrected, cut_reason, predict
+from dlfusion.search.joint_repair import FUSION_DOUBT, Choice, Corrected, cut_reason, fusion_doubt, predict
 from dlfusion.search.joint_rows import facts, largest_band, tabulate
 from dlfusion.search.joint_times import Pace
 from dlfusion.search.problem import Problem
@@ -286,6 +286,16 @@ def test_a_cut_that_looks_slower_than_fusing_says_why_it_stays() -> None:
     doubted = cut_reason(10e-6, 9.7e-6)
     assert doubted.startswith("repair: 10.0 us with this cut, 9.7 us as one block with the next, which gains less")
     assert "the 5 % that fusing must gain" in doubted
+
+
+def test_fusing_is_in_doubt_as_far_as_caches_hold_the_maps_between_layers() -> None:
+    machine = replace(cpu(2), l3_bytes=1 << 20)  # of which half is ours: maps of 8 channels fit up to 128 x 128
+    network = describe(chain([(8, 3, 1), (8, 3, 2), (8, 3, 1)], 256, 8, 1).build())
+    doubt = fusion_doubt(machine, facts(network, machine.element_bytes), 3)
+    assert doubt[:, 0].tolist() == [0, 0, 0]  # layers alone
+    assert doubt[1:, 1].tolist() == [0, FUSION_DOUBT]  # the first map is 256 x 256, the second 128 x 128
+    assert doubt[2, 2] == FUSION_DOUBT / 2
+    assert not fusion_doubt(mlu100(), facts(network, 4), 3).any()
 
 
 @dataclass

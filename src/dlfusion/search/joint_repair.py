@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlfusion.cost.cpu_terms import CpuRates
 from dlfusion.layers.kind import kind
 from dlfusion.layers.layer import Network
+from dlfusion.machine.cpu import Cpu
+from dlfusion.machine.machine import Machine
 from dlfusion.plans.legality import problems
 from dlfusion.plans.plan import Block, Partition
 from dlfusion.plans.schedule import schedule
@@ -21,7 +24,8 @@ from dlfusion.search.problem import Problem
 
 FUSION_DOUBT = 0.05
 """With caches a block must gain this share: layers alone leave small maps in them too, so predictions decide by a hair
-(measured: on a CPU, blocks that are predicted to gain less are as often slower as faster)."""
+(measured: on a CPU, blocks that are predicted to gain less are as often slower as faster). It counts as far as the maps
+between the block's layers fit into caches: what fusing saves of larger ones is certain."""
 
 PARTITIONS = (Partition.ROWS, Partition.CHANNELS)
 """In the order of the third axis of `Corrected.seconds`."""
@@ -66,6 +70,7 @@ class Corrected:
         self._signatures = layer_signatures(problem.network, problem.chosen_algorithms)
         self._last_reader = known.last_reader.tolist()
         self._images = known.images
+        self._doubt = fusion_doubt(problem.machine, known, seconds.shape[1])
         self._exact: dict[Hashable, float] = {}
         self._checked: dict[tuple[int, int], dict[Choice, float]] = {}
 
@@ -89,10 +94,7 @@ class Corrected:
     def cover(self) -> list[Choice]:
         """The blocks with the least sum of predicted times, in doubt layers alone; the longer last block on a tie."""
         count, longest = self.seconds.shape[:2]
-        least_seconds = self.seconds.reshape(count, longest, -1).min(axis=2)
-        if not self.problem.machine.buffer_is_memory:
-            least_seconds[:, 1:] *= 1 + FUSION_DOUBT
-        ranges = least_seconds.tolist()
+        ranges = (self.seconds.reshape(count, longest, -1).min(axis=2) * (1 + self._doubt)).tolist()
         total = [0.0]
         taken = []
         for last, of_last in enumerate(ranges):
@@ -161,6 +163,21 @@ class Corrected:
                 self.seconds[choice.entry] = seconds
 
 
+def fusion_doubt(machine: Machine, known: Facts, longest: int) -> Floats:
+    """The share that each range must gain to be fused; axes last layer, layers before it.
+
+    That is `FUSION_DOUBT` times the share of maps between the range's layers that fit into the caches.
+    """
+    count = len(known.reads)
+    doubt = np.zeros((count, longest))
+    if isinstance(machine, Cpu):
+        map_bytes = known.images * known.heights[:count] * known.row_bytes[:count]
+        fitting = np.concatenate([[0], np.cumsum(map_bytes <= CpuRates.of(machine).l3_bytes)])
+        for depth in range(1, min(longest, count)):
+            doubt[depth:, depth] = FUSION_DOUBT * (fitting[depth:count] - fitting[: count - depth]) / depth
+    return doubt
+
+
 def predict(problem: Problem, block: Block) -> float:
     """Seconds of a block by the problem's cost model, infinite if it is illegal."""
     if problems(problem.network, block, problem.limits):
@@ -176,7 +193,9 @@ def cut_reason(apart_seconds: float, merged_seconds: float) -> str:
     apart, merged = apart_seconds * 1e6, merged_seconds * 1e6
     reason = f"repair: {apart:.1f} us with this cut, {merged:.1f} us as one block with the next"
     if merged < apart:
-        reason += f", which gains less than the {FUSION_DOUBT * 100:.0f} % that fusing must gain where there are caches"
+        reason += (
+            f", which gains less than the {FUSION_DOUBT * 100:.0f} % that fusing must gain where caches hold the maps"
+        )
     return reason
 
 
