@@ -4,7 +4,6 @@ Beside what sanitizers see by themselves, buffers lie apart with guarded gaps be
 NaN, so that reading or writing past a buffer, and reading what nobody wrote, are found too.
 """
 
-import functools
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +26,8 @@ from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, compare
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu import emit_block, placement, target
-from dlfusion.targets.cpu.isa import AVX512_BF16, ISAS, Isa
+from dlfusion.targets.cpu.isa import AVX2, AVX512, AVX512_BF16, ISAS, Isa
+from dlfusion.targets.cpu.kernels import KERNELS
 from dlfusion.targets.cpu.lowering import lower
 from dlfusion.targets.cpu.memory import Interval
 from dlfusion.targets.cpu.precision import Precision
@@ -160,7 +160,7 @@ def check(
 
 # Shrinking would compile hundreds of programs, and the directory may be shared because every run empties it.
 SETTINGS = settings(
-    max_examples=20 if IS_THOROUGH else 3,
+    max_examples=50 if IS_THOROUGH else 3,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate,),
@@ -177,8 +177,7 @@ def test_random_programs_are_clean(sanitizer: str, tmp_path: Path, data: st.Data
     check(graph, data.draw(several), sanitizer, tmp_path / "program")
 
 
-@functools.cache
-def programs_of_everything() -> tuple[tuple[Graph, Plan], ...]:
+def programs_of_everything(isa: Isa) -> list[tuple[Graph, Plan]]:
     """Few random programs that together have each operator and each kernel that random graphs may draw."""
     drawn: list[tuple[set[str], Graph, Plan]] = []
 
@@ -188,24 +187,28 @@ def programs_of_everything() -> tuple[tuple[Graph, Plan], ...]:
         graph = data.draw(graphs(max_nodes=10))
         network = describe(graph)
         used = {type(node.operator).__name__ for node in graph.nodes}
-        used |= {ways[Algorithm.DIRECT].function.partition("<")[0] for ways in lower(network, BEST).layers}
+        used |= {ways[Algorithm.DIRECT].function.partition("<")[0] for ways in lower(network, isa).layers}
         drawn.append((used, graph, data.draw(plans(network, most_cores=3))))
 
     collect()
     missing = set().union(*(used for used, _, _ in drawn))
+    assert {operator.__name__ for operator in KERNELS} <= missing
     chosen = []
     while missing:
         used, graph, plan = max(drawn, key=lambda program: len(program[0] & missing))
         missing -= used
         chosen.append((graph, plan))
-    return tuple(chosen)
+    return chosen
 
 
 @pytest.mark.skipif(not IS_THOROUGH, reason="takes minutes: a part of `make sanitize`")
+@pytest.mark.parametrize("isa", [AVX512.name, AVX2.name])
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_programs_of_all_operators_and_kernels_are_clean(sanitizer: str, tmp_path: Path) -> None:
-    for graph, plan in programs_of_everything():
-        check(graph, plan, sanitizer, tmp_path / "program")
+def test_programs_of_all_operators_and_kernels_are_clean(sanitizer: str, isa: str, tmp_path: Path) -> None:
+    if isa not in host().isas:
+        pytest.skip(f"this CPU has no {isa}")
+    for graph, plan in programs_of_everything(ISAS[isa]):
+        check(graph, plan, sanitizer, tmp_path / "program", ISAS[isa])
 
 
 def two_convolutions() -> tuple[Graph, Plan]:
