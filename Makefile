@@ -17,7 +17,7 @@ DEMO_READY := $(VENV)/.ready-demo$(if $(COMPILER),,-compiler)
 PEERS_READY := $(VENV)/.ready-peers$(if $(COMPILER),,-compiler)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance fuzz check format bench clean
+.PHONY: help demo test conformance fuzz sanitize check format bench clean
 
 help:  ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ conformance: $(VENV)/.ready-dev  ## Run the ONNX standard's own tests, which are
 
 fuzz: $(VENV)/.ready-dev  ## Compile ten thousand damaged models: each must work or be refused; minutes
 	$(BIN)/python -W ignore -m tests.fuzz.run
+
+sanitize: $(VENV)/.ready-dev  ## Run compiled models under the address, undefined-behaviour and thread sanitizers; minutes
+	DLFUSION_SANITIZE=1 $(BIN)/python -m pytest -n 2 -m sanitizer
 
 check: $(VENV)/.ready-dev  ## Format, lint, strict types and import contracts
 	$(BIN)/ruff format --check .

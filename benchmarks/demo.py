@@ -55,7 +55,7 @@ def main() -> None:
     console.print(f"\nRead the generated code: {ARTEFACT}/sources    the plan, to edit: {ARTEFACT}/plan.json")
     console.print(f"Why it cuts where it does: dlfusion explain {MODEL} --why    tune it: --strategy tuned")
     console.print(f"Run it on an image:      dlfusion run {ARTEFACT} --input photo.jpg")
-    console.print("Without Python: link model.so with the C interface in dlfusion.h, both in the same folder.")
+    console.print(f"Without Python: {ARTEFACT}/example.c is a C program that runs it; docs/embedding.md has more")
 
 
 def fused_text(plan: Plan) -> str:

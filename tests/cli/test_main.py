@@ -58,6 +58,12 @@ def test_version_as_json() -> None:
     assert set(invoke_json("version")) == {"dlfusion"}
 
 
+def test_version_is_an_option_too() -> None:
+    result = invoke("--version")
+    assert (result.exit_code, result.stdout) == (0, invoke("version").stdout)
+    assert result.stdout == f"dlfusion {invoke_json('version')['dlfusion']}\n"
+
+
 def test_ops_come_from_the_converters() -> None:
     from dlfusion.frontend.operators import CONVERTERS
 

@@ -35,11 +35,12 @@ def with_unit(program: Program, name: str, text: str) -> Program:
 def test_a_folder_has_all_that_rebuilding_and_reading_need(tiny_folder: Path) -> None:
     files = {str(path.relative_to(tiny_folder)) for path in tiny_folder.rglob("*") if path.is_file()}
     assert files >= {"model.so", "dlfusion.h", "weights.bin", "model.json", "plan.json", "sources/blocks.cpp"}
-    assert files >= {"include/runtime.hpp", "include/thread_pool.hpp", "include/blocks.hpp"}
+    assert files >= {"CMakeLists.txt", "include/runtime.hpp", "include/thread_pool.hpp", "include/blocks.hpp"}
     description = json.loads((tiny_folder / "model.json").read_text())
     assert description["inputs"] == [{"name": "x", "shape": [1, 6, 5]}]
     assert description["cores"] == 2
-    assert str(tiny_folder) not in (tiny_folder / "model.json").read_text()
+    for name in ("model.json", "CMakeLists.txt"):
+        assert str(tiny_folder) not in (tiny_folder / name).read_text()
     sources = sorted(str(path) for path in (tiny_folder / "sources").glob("*.cpp"))
     command = [*cxx(), "-std=c++17", "-O1", "-fPIC", "-Iinclude", "-shared", "-pthread", *sources, "-o", "again.so"]
     subprocess.run(command, cwd=tiny_folder, check=True)
@@ -49,7 +50,8 @@ def test_a_folder_has_all_that_rebuilding_and_reading_need(tiny_folder: Path) ->
 def test_the_same_program_gives_the_same_bytes(cache: Cache, tiny_folder: Path, tmp_path: Path) -> None:
     fresh = build(tiny_program(), tmp_path / "again", cache=Cache(tmp_path / "cache"))
     # zig's linker writes the paths of the objects, and so of the cache, into the library.
-    for name in ("model.so", "model.json", "weights.bin") if HAS_GXX else ("weights.bin",):
+    names = ("CMakeLists.txt", "weights.bin")
+    for name in (*names, "model.so", "model.json") if HAS_GXX else names:
         assert (fresh / name).read_bytes() == (tiny_folder / name).read_bytes(), name
 
 

@@ -26,7 +26,7 @@ from dlfusion.cli.layers import layers
 from dlfusion.cli.ops import ops
 from dlfusion.cli.reproduce import reproduce
 from dlfusion.cli.run import run
-from dlfusion.cli.version import version
+from dlfusion.cli.version import version, version_option
 
 _OBJECTS_BETWEEN_COLLECTIONS = 200_000
 
@@ -54,6 +54,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.callback()(version_option)
 for _name, _command in COMMANDS.items():
     app.command(_name)(guarded(_command))
 for _name, _group in GROUPS.items():

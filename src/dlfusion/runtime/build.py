@@ -6,7 +6,8 @@ weights.bin    the packed weights, mapped into memory by model.so
 model.json     ports, instruction set, cores, compiler, flags, digests
 sources/       the C++ files
 include/       the headers they include
-plan.json      and other documents of the program
+CMakeLists.txt builds model.so from them again
+plan.json      and other documents of the program, such as example.c
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from dlfusion.errors import BuildError
 from dlfusion.runtime.cache import Cache, open_cache
+from dlfusion.runtime.cmake import CMAKE_FILE, cmake_lists
 from dlfusion.runtime.program import Program, Unit
 from dlfusion.runtime.toolchain import (
     COMMON_FLAGS,
@@ -266,6 +268,7 @@ def _write_texts(program: Program, folder: Path) -> None:
     for name in sorted({name for unit in program.units for name in program.included(unit)}):
         _write_text(folder / INCLUDE_FOLDER / name, program.headers[name])
     _write_text(folder / HEADER_FILE, program.headers[HEADER_FILE])
+    _write_text(folder / CMAKE_FILE, cmake_lists(program, SOURCE_FOLDER, INCLUDE_FOLDER))
     for name, text in program.documents.items():
         _write_text(folder / name, text)
 

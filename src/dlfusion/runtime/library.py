@@ -16,7 +16,7 @@ from dlfusion.errors import BuildError
 from dlfusion.runtime.build import DESCRIPTION_FILE, LIBRARY_BYTES, LIBRARY_FILE, WEIGHTS_FILE
 from dlfusion.runtime.program import ArrayPort
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 """DLFUSION_INTERFACE_VERSION of dlfusion.h."""
 
 _CHECK_DIGEST = 1
@@ -48,8 +48,8 @@ class Library:
                     f"{folder} has interface version {version}, this DLFusion needs {INTERFACE_VERSION}: compile again"
                 )
             self._model = ctypes.c_void_p()
-            path = os.fsencode(folder / WEIGHTS_FILE)
-            self._check(self._library.dlfusion_open(path, _CHECK_DIGEST if check_digest else 0, self._model))
+            flags = _CHECK_DIGEST if check_digest else 0
+            self._check(self._library.dlfusion_open(os.fsencode(folder), flags, self._model))
         except BaseException:
             _ctypes.dlclose(self._library._handle)
             raise

@@ -5,7 +5,6 @@ NaN, so that reading or writing past a buffer, and reading what nobody wrote, ar
 """
 
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +26,15 @@ from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, compare
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.reference import evaluate
 from dlfusion.targets.cpu import emit_block, placement, target
-from dlfusion.targets.cpu.isa import AVX512_BF16, ISAS, Isa
+from dlfusion.targets.cpu.isa import AVX2, AVX512, AVX512_BF16, ISAS, Isa
+from dlfusion.targets.cpu.kernels import KERNELS
+from dlfusion.targets.cpu.lowering import lower
 from dlfusion.targets.cpu.memory import Interval
 from dlfusion.targets.cpu.precision import Precision
 from dlfusion.targets.cpu.stages import Staged
 from tests.support.random_graphs import graphs, random_inputs
 from tests.support.random_plans import plans
+from tests.support.sanitizers import IS_THOROUGH, SANITIZERS, compile_sanitized, run_sanitized
 
 SANITIZED = Path(__file__).with_name("sanitized")
 BEST = ISAS[host().isas[0]]
@@ -40,10 +42,7 @@ BEST = ISAS[host().isas[0]]
 GAP = 64
 """Floats between two buffers, as in memory.hpp."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.sanitizer]
 
 
 class Spread:
@@ -133,14 +132,9 @@ def run(
     (folder / "all.cpp").write_text(units + '#include "main.cpp"\n', encoding="utf-8")
     program.weights.tofile(folder / "weights.bin")
     np.concatenate([array.reshape(-1) for array in inputs]).tofile(folder / "inputs.bin")
-    flags = ["-std=c++17", "-O1", "-g1", "-ffp-contract=fast", *program.units[0].flags, f"-fsanitize={sanitizer}"]
-    flags += ["-fno-sanitize-recover=all", "-pthread", "-I."]
-    command = ["g++", *flags, "all.cpp", "-o", "program"]
-    compiled = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    if compiled.returncode != 0 and "cannot find" in compiled.stderr:
-        pytest.skip(f"g++ has no library for -fsanitize={sanitizer}")
-    assert compiled.returncode == 0, compiled.stderr
-    done = subprocess.run(["./program"], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    flags = ["-std=c++17", "-ffp-contract=fast", *program.units[0].flags, "-I."]
+    compile_sanitized(sanitizer, [*flags, "all.cpp", "-o", "program"], folder)
+    done = run_sanitized(folder / "program")
     assert done.returncode == 0, f"{done.stderr}{done.stdout}\n{plan.to_json()}"
     values = np.fromfile(folder / "outputs.bin", np.float32)
     shapes = [port.array_shape for port in network.graph.outputs]
@@ -166,7 +160,7 @@ def check(
 
 # Shrinking would compile hundreds of programs, and the directory may be shared because every run empties it.
 SETTINGS = settings(
-    max_examples=3,
+    max_examples=50 if IS_THOROUGH else 3,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate,),
@@ -174,13 +168,47 @@ SETTINGS = settings(
 )
 
 
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
 @given(data=st.data())
 @SETTINGS
 def test_random_programs_are_clean(sanitizer: str, tmp_path: Path, data: st.DataObject) -> None:
     graph = data.draw(graphs(max_nodes=10).filter(lambda graph: len(graph.nodes) >= 5))
     several = plans(describe(graph), most_cores=3).filter(lambda plan: any(block.cores > 1 for block in plan.blocks))
     check(graph, data.draw(several), sanitizer, tmp_path / "program")
+
+
+def programs_of_everything(isa: Isa) -> list[tuple[Graph, Plan]]:
+    """Few random programs that together have each operator and each kernel that random graphs may draw."""
+    drawn: list[tuple[set[str], Graph, Plan]] = []
+
+    @settings(SETTINGS, max_examples=600, database=None)
+    @given(st.data())
+    def collect(data: st.DataObject) -> None:
+        graph = data.draw(graphs(max_nodes=10))
+        network = describe(graph)
+        used = {type(node.operator).__name__ for node in graph.nodes}
+        used |= {ways[Algorithm.DIRECT].function.partition("<")[0] for ways in lower(network, isa).layers}
+        drawn.append((used, graph, data.draw(plans(network, most_cores=3))))
+
+    collect()
+    missing = set().union(*(used for used, _, _ in drawn))
+    assert {operator.__name__ for operator in KERNELS} <= missing
+    chosen = []
+    while missing:
+        used, graph, plan = max(drawn, key=lambda program: len(program[0] & missing))
+        missing -= used
+        chosen.append((graph, plan))
+    return chosen
+
+
+@pytest.mark.skipif(not IS_THOROUGH, reason="takes minutes: a part of `make sanitize`")
+@pytest.mark.parametrize("isa", [AVX512.name, AVX2.name])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+def test_programs_of_all_operators_and_kernels_are_clean(sanitizer: str, isa: str, tmp_path: Path) -> None:
+    if isa not in host().isas:
+        pytest.skip(f"this CPU has no {isa}")
+    for graph, plan in programs_of_everything(ISAS[isa]):
+        check(graph, plan, sanitizer, tmp_path / "program", ISAS[isa])
 
 
 def two_convolutions() -> tuple[Graph, Plan]:
@@ -195,7 +223,7 @@ def two_convolutions() -> tuple[Graph, Plan]:
     return graph, Plan(graph.digest, "any machine", "by hand", (Block(0, 1, 2, step_rows=2),))
 
 
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize("partition", list(Partition))
 def test_layers_in_tiles_are_clean(sanitizer: str, partition: Partition, tmp_path: Path) -> None:
     """Winograd in all sizes of tiles, in one block in steps that break tiles, or alone on cores that share channels."""
@@ -215,7 +243,7 @@ def test_layers_in_tiles_are_clean(sanitizer: str, partition: Partition, tmp_pat
 
 
 @pytest.mark.skipif(AVX512_BF16.name not in host().isas, reason="this CPU has no avx512_bf16")
-@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize("partition", list(Partition))
 def test_layers_that_convert_rows_are_clean(sanitizer: str, partition: Partition, tmp_path: Path) -> None:
     """Products of bfloat16, strides, odd widths and channels, in one block or alone on cores that share channels."""

@@ -147,6 +147,59 @@ def test_contexts_live_side_by_side_and_any_thread_may_use_them(tmp_path: Path) 
     assert first.startswith(f"{sum(BLOCK_SECONDS) * 1e6:.1f} ")
 
 
+FOLDER_AND_MEMORY = """
+#include <cstdio>
+#include <cstring>
+#include <vector>
+#include "model.h"
+
+struct alignas(DLFUSION_WEIGHTS_ALIGNMENT) Line {
+  char bytes[DLFUSION_WEIGHTS_ALIGNMENT];
+};
+
+float first_score(dlfusion_model* model) {
+  dlfusion_context* context = nullptr;
+  const std::vector<float> image(3 * 33 * 31, 0.5f);
+  const float* inputs[] = {image.data()};
+  std::vector<float> scores(10);
+  float* outputs[] = {scores.data()};
+  if (dlfusion_create(model, &context) != DLFUSION_OK) std::fprintf(stderr, "%s\\n", dlfusion_error_text());
+  if (dlfusion_run(context, inputs, outputs) != DLFUSION_OK) std::fprintf(stderr, "%s\\n", dlfusion_error_text());
+  dlfusion_destroy(context);
+  dlfusion_close(model);
+  return scores[0];
+}
+
+int main() {
+  dlfusion_model* model = nullptr;
+  if (dlfusion_open(".", DLFUSION_CHECK_DIGEST, &model) != DLFUSION_OK) return 1;
+  const float expected = first_score(model);
+
+  const std::size_t bytes = dlfusion_weights_bytes();
+  std::vector<Line> memory(bytes / sizeof(Line) + 2);
+  std::FILE* file = std::fopen("weights.bin", "rb");
+  if (std::fread(memory.data(), 1, bytes, file) != bytes) return 1;
+  std::fclose(file);
+  if (dlfusion_open_memory(memory.data(), bytes, DLFUSION_CHECK_DIGEST, &model) != DLFUSION_OK) return 1;
+  if (first_score(model) != expected) return 1;
+
+  if (dlfusion_open_memory(nullptr, bytes, 0, &model) != DLFUSION_INVALID_ARGUMENT) return 1;
+  if (dlfusion_open_memory(memory.data(), bytes - 4, 0, &model) != DLFUSION_WRONG_WEIGHTS) return 1;
+  if (dlfusion_open_memory(memory[0].bytes + 4, bytes, 0, &model) != DLFUSION_INVALID_ARGUMENT) return 1;
+  if (std::strstr(dlfusion_error_text(), "begin 4 bytes after a multiple of 64") == nullptr) return 1;
+  memory[0].bytes[0] ^= 1;
+  if (dlfusion_open_memory(memory.data(), bytes, DLFUSION_CHECK_DIGEST, &model) != DLFUSION_WRONG_WEIGHTS) return 1;
+  std::puts("done");
+  return 0;
+}
+"""
+
+
+def test_weights_come_from_a_folder_or_from_memory(tmp_path: Path) -> None:
+    done = run(build(project(), tmp_path, FOLDER_AND_MEMORY), [], [])
+    assert (done.status, done.text, done.complaints) == (0, "done\n", "")
+
+
 def test_random_inputs_follow_the_seed(program: Path) -> None:
     first, again, other = (called(program, "--seed", seed, inputs=()) for seed in ("1", "1", "2"))
     np.testing.assert_array_equal(first.outputs[0], again.outputs[0])

@@ -14,6 +14,7 @@ from dlfusion.layers.algorithm import Algorithm
 from dlfusion.layers.layer import Network
 from dlfusion.plans import legality
 from dlfusion.plans.plan import Plan
+from dlfusion.runtime.cmake import EXAMPLE_FILE
 from dlfusion.runtime.program import ArrayPort, Program, Unit, read_headers, runtime_unit
 from dlfusion.targets.cpu.emit_block import BlockCode, Store, store_kernel, write_block, write_exports
 from dlfusion.targets.cpu.isa import Isa
@@ -151,7 +152,7 @@ class _Generator:
             weights=self._weights.floats,
             weights_sha256=self._weights.sha256,
             precision=self._precision,
-            documents={"plan.json": self._plan.to_json()},
+            documents={"plan.json": self._plan.to_json(), EXAMPLE_FILE: example_text()},
         )
 
     @property
@@ -291,3 +292,8 @@ def _ports(ports: Iterable[Port]) -> tuple[ArrayPort, ...]:
 def include_folder() -> Path:
     """Where the kernel library's headers and `runtime.cpp` are."""
     return Path(str(files("dlfusion.targets.cpu") / "include"))
+
+
+def example_text() -> str:
+    """A C program that runs any model from its folder."""
+    return (files("dlfusion.targets.cpu") / "project" / EXAMPLE_FILE).read_text(encoding="utf-8")

@@ -74,7 +74,7 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
   ~MappedFile() { release(data_, bytes_); }
 
-  int open(const char* path) {
+  int open(const char* path, const char*) {
     std::FILE* file = std::fopen(path, "rb");
     if (file == nullptr) return 1;
     std::fseek(file, 0, SEEK_END);

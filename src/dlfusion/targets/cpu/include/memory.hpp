@@ -62,12 +62,14 @@ class MappedFile {
     if (data_ != nullptr) munmap(data_, bytes_);
   }
 
-  // Returns 0, or the system's error number. An empty file has null data.
-  int open(const char* path) {
-    const int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return errno;
-    const int failure = map(descriptor);
-    ::close(descriptor);
+  // Maps the file at `path` or, if that is a folder, the file `name` in it. Returns 0, or the system's error number. An
+  // empty file has null data.
+  int open(const char* path, const char* name) {
+    const int folder = ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int file = folder < 0 ? ::open(path, O_RDONLY | O_CLOEXEC) : openat(folder, name, O_RDONLY | O_CLOEXEC);
+    const int failure = file < 0 ? errno : map(file);
+    if (file >= 0) ::close(file);
+    if (folder >= 0) ::close(folder);
     return failure;
   }
 

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdarg>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -28,7 +29,8 @@ using dlfusion::program;
 using dlfusion::Run;
 
 struct dlfusion_model {
-  dlfusion::MappedFile weights;
+  dlfusion::MappedFile file;  // nothing, if the caller has the weights in memory
+  const void* weights = nullptr;
 };
 
 struct dlfusion_context {
@@ -52,6 +54,9 @@ __attribute__((format(printf, 2, 3))) dlfusion_status fail(dlfusion_status statu
   return status;
 }
 
+// What the file of the weights is called in the model's folder.
+constexpr const char* WEIGHTS_FILE = "weights.bin";
+
 // Each core's scratch begins on a page of its own: no two cores write one cache line or one page.
 constexpr std::size_t PAGE_BYTES = 4096;
 
@@ -65,19 +70,48 @@ const Block* block(int index) {
   return index >= 0 && index < program.block_count ? &program.blocks[index] : nullptr;
 }
 
-dlfusion_status check_weights(const dlfusion::MappedFile& weights, const char* path, int flags) {
-  if (weights.bytes() != program.weights_bytes) {
-    return fail(DLFUSION_WRONG_WEIGHTS, "%s has %zu bytes, but model %s needs %zu: it belongs to another model or is cut off",
-                path, weights.bytes(), program.name, program.weights_bytes);
+// What must hold before any weights are looked at; then *model is null.
+dlfusion_status check_opening(dlfusion_model** model, int flags) {
+  if (model == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the place for the model is null");
+  *model = nullptr;
+  if ((flags & ~DLFUSION_CHECK_DIGEST) != 0) return fail(DLFUSION_INVALID_ARGUMENT, "unknown flags %d", flags);
+
+  std::size_t length = 0;
+  const char* missing = dlfusion::missing_cpu_feature(DLFUSION_CPU_FEATURES, &length);
+  if (missing != nullptr) {
+    return fail(DLFUSION_UNSUPPORTED_CPU, "model %s was compiled for a CPU with %s, and this CPU lacks %.*s: compile it here",
+                program.name, DLFUSION_CPU_FEATURES, static_cast<int>(length), missing);
+  }
+  return DLFUSION_OK;
+}
+
+// Whether these are the weights of the model. Messages name their place by `where` and `path`, one after the other.
+dlfusion_status check_weights(const void* weights, std::size_t bytes, int flags, const char* where, const char* path) {
+  if (bytes != program.weights_bytes) {
+    return fail(DLFUSION_WRONG_WEIGHTS,
+                "the weights %s%s have %zu bytes, but model %s needs %zu: they belong to another model or are cut off",
+                where, path, bytes, program.name, program.weights_bytes);
   }
   if ((flags & DLFUSION_CHECK_DIGEST) == 0) return DLFUSION_OK;
   char digest[65];
-  dlfusion::Sha256::hexadecimal(static_cast<const unsigned char*>(weights.data()), weights.bytes(), digest);
+  dlfusion::Sha256::hexadecimal(static_cast<const unsigned char*>(weights), bytes, digest);
   if (std::strcmp(digest, program.weights_sha256) != 0) {
-    return fail(DLFUSION_WRONG_WEIGHTS, "%s has SHA-256 %s, but model %s needs %s: it belongs to another model or is damaged",
-                path, digest, program.name, program.weights_sha256);
+    return fail(DLFUSION_WRONG_WEIGHTS,
+                "the weights %s%s have SHA-256 %s, but model %s needs %s: they belong to another model or are damaged",
+                where, path, digest, program.name, program.weights_sha256);
   }
   return DLFUSION_OK;
+}
+
+// Maps the weights at `path` into a new model.
+dlfusion_status map_weights(dlfusion_model& model, const char* path, int flags) {
+  const int failure = model.file.open(path, WEIGHTS_FILE);
+  if (failure != 0) {
+    return fail(DLFUSION_CANNOT_OPEN, "cannot read %s, which should be the folder of model %s or its %s: %s", path,
+                program.name, WEIGHTS_FILE, std::strerror(failure));
+  }
+  model.weights = model.file.data();
+  return check_weights(model.weights, model.file.bytes(), flags, "at ", path);
 }
 
 // One block on one core, as the pool calls it.
@@ -152,7 +186,7 @@ void destroy(Object* object) {
 }
 
 dlfusion_status prepare(dlfusion_context& context, const dlfusion_model& model) {
-  context.weights = static_cast<const float*>(model.weights.data());
+  context.weights = static_cast<const float*>(model.weights);
   if (context.tensors.allocate(program.tensors_bytes) != 0 ||
       context.scratch.allocate(scratch_stride_bytes() * static_cast<std::size_t>(program.cores)) != 0) {
     return fail(DLFUSION_OUT_OF_MEMORY, "no memory for a context of %zu bytes", dlfusion_context_bytes());
@@ -208,29 +242,35 @@ size_t dlfusion_context_bytes(void) {
   return program.tensors_bytes + scratch_stride_bytes() * static_cast<std::size_t>(program.cores);
 }
 
-dlfusion_status dlfusion_open(const char* weights_path, int flags, dlfusion_model** model) {
-  if (model == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the place for the model is null");
-  *model = nullptr;
-  if (weights_path == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the path of the weights file is null");
-  if ((flags & ~DLFUSION_CHECK_DIGEST) != 0) return fail(DLFUSION_INVALID_ARGUMENT, "unknown flags %d", flags);
-
-  std::size_t length = 0;
-  const char* missing = dlfusion::missing_cpu_feature(DLFUSION_CPU_FEATURES, &length);
-  if (missing != nullptr) {
-    return fail(DLFUSION_UNSUPPORTED_CPU, "model %s was compiled for a CPU with %s, and this CPU lacks %.*s: compile it here",
-                program.name, DLFUSION_CPU_FEATURES, static_cast<int>(length), missing);
-  }
-
+dlfusion_status dlfusion_open(const char* path, int flags, dlfusion_model** model) {
+  dlfusion_status status = check_opening(model, flags);
+  if (status != DLFUSION_OK) return status;
+  if (path == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the path of the model's folder is null");
   dlfusion_model* opened = make<dlfusion_model>();
   if (opened == nullptr) return fail(DLFUSION_OUT_OF_MEMORY, "no memory for the model");
-  const int failure = opened->weights.open(weights_path);
-  const dlfusion_status status =
-      failure != 0 ? fail(DLFUSION_CANNOT_OPEN, "cannot read %s: %s", weights_path, std::strerror(failure))
-                   : check_weights(opened->weights, weights_path, flags);
+  status = map_weights(*opened, path, flags);
   if (status != DLFUSION_OK) {
     destroy(opened);
     return status;
   }
+  *model = opened;
+  return DLFUSION_OK;
+}
+
+dlfusion_status dlfusion_open_memory(const void* weights, size_t bytes, int flags, dlfusion_model** model) {
+  dlfusion_status status = check_opening(model, flags);
+  if (status != DLFUSION_OK) return status;
+  if (weights == nullptr) return fail(DLFUSION_INVALID_ARGUMENT, "the weights are null");
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(weights) % DLFUSION_WEIGHTS_ALIGNMENT;
+  if (beyond != 0) {
+    return fail(DLFUSION_INVALID_ARGUMENT, "the weights begin %zu bytes after a multiple of %d bytes: align the memory",
+                beyond, DLFUSION_WEIGHTS_ALIGNMENT);
+  }
+  status = check_weights(weights, bytes, flags, "in memory", "");
+  if (status != DLFUSION_OK) return status;
+  dlfusion_model* opened = make<dlfusion_model>();
+  if (opened == nullptr) return fail(DLFUSION_OUT_OF_MEMORY, "no memory for the model");
+  opened->weights = weights;
   *model = opened;
   return DLFUSION_OK;
 }

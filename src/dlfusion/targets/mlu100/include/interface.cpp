@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <new>
 
@@ -11,7 +12,8 @@
 using dlfusion::model;
 
 struct dlfusion_model {
-  std::vector<float> weights;
+  std::vector<float> file;  // nothing, if the caller has the weights in memory
+  const float* weights = nullptr;
 };
 
 struct dlfusion_context {
@@ -57,24 +59,46 @@ std::uint32_t crc32(const unsigned char* bytes, std::size_t count) {
   return ~digest;
 }
 
-dlfusion_status open(const std::string& path, bool check_digest, std::vector<float>& weights) {
+// What must hold before any weights are looked at; then *opened is null.
+dlfusion_status check_opening(int flags, dlfusion_model** opened) {
+  if (opened == nullptr) return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open: model is null");
+  *opened = nullptr;
+  if ((flags & ~DLFUSION_CHECK_DIGEST) != 0) {
+    return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open: unknown flags " + std::to_string(flags));
+  }
+  return DLFUSION_OK;
+}
+
+// Whether `source` has as many bytes as the model's weights.
+dlfusion_status check_size(const std::string& source, std::size_t bytes) {
+  if (bytes == model.weights_bytes) return DLFUSION_OK;
+  return failed(DLFUSION_WRONG_WEIGHTS, source + " has " + std::to_string(bytes) +
+                                            " bytes, but the model's weights have " +
+                                            std::to_string(model.weights_bytes));
+}
+
+// Whether the weights, which are of the right size, are the model's.
+dlfusion_status check_digest(const std::string& source, const void* weights, int flags) {
+  if ((flags & DLFUSION_CHECK_DIGEST) == 0 ||
+      crc32(static_cast<const unsigned char*>(weights), model.weights_bytes) == model.weights_crc32) {
+    return DLFUSION_OK;
+  }
+  return failed(DLFUSION_WRONG_WEIGHTS, source + " is damaged or belongs to another model: its digest is wrong");
+}
+
+// Reads the weights at `path`, or in the folder that it is.
+dlfusion_status read(std::string path, int flags, std::vector<float>& weights) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) path += "/weights.bin";
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   if (!file) return failed(DLFUSION_CANNOT_OPEN, "cannot open " + path);
-  const auto bytes = static_cast<long long>(file.tellg());
-  if (bytes != static_cast<long long>(model.weights_bytes)) {
-    return failed(DLFUSION_WRONG_WEIGHTS, path + " has " + std::to_string(bytes) +
-                                              " bytes, but the model's weights have " +
-                                              std::to_string(model.weights_bytes));
-  }
+  const dlfusion_status status = check_size(path, static_cast<std::size_t>(file.tellg()));
+  if (status != DLFUSION_OK) return status;
   weights.resize(model.weights_bytes / sizeof(float));
   file.seekg(0);
   file.read(reinterpret_cast<char*>(weights.data()), static_cast<std::streamsize>(model.weights_bytes));
   if (!file) return failed(DLFUSION_CANNOT_OPEN, "cannot read " + path);
-  if (check_digest &&
-      crc32(reinterpret_cast<const unsigned char*>(weights.data()), model.weights_bytes) != model.weights_crc32) {
-    return failed(DLFUSION_WRONG_WEIGHTS, path + " is damaged or belongs to another model: its digest is wrong");
-  }
-  return DLFUSION_OK;
+  return check_digest(path, weights.data(), flags);
 }
 
 dlfusion_status run(dlfusion_context* context, const float* const* inputs, float* const* outputs,
@@ -143,18 +167,37 @@ int dlfusion_cores(void) {
 size_t dlfusion_weights_bytes(void) { return model.weights_bytes; }
 size_t dlfusion_context_bytes(void) { return model.context_bytes; }
 
-dlfusion_status dlfusion_open(const char* weights_path, int flags, dlfusion_model** opened) {
-  if (opened == nullptr) return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open: model is null");
-  *opened = nullptr;
-  if (weights_path == nullptr) return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open: weights_path is null");
-  if ((flags & ~DLFUSION_CHECK_DIGEST) != 0) {
-    return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open: unknown flags " + std::to_string(flags));
-  }
+dlfusion_status dlfusion_open(const char* path, int flags, dlfusion_model** opened) {
+  const dlfusion_status status = check_opening(flags, opened);
+  if (status != DLFUSION_OK) return status;
+  if (path == nullptr) return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open: path is null");
   return guarded([&] {
     auto made = std::make_unique<dlfusion_model>();
-    const dlfusion_status status = open(weights_path, (flags & DLFUSION_CHECK_DIGEST) != 0, made->weights);
-    if (status == DLFUSION_OK) *opened = made.release();
-    return status;
+    const dlfusion_status found = read(path, flags, made->file);
+    made->weights = made->file.data();
+    if (found == DLFUSION_OK) *opened = made.release();
+    return found;
+  });
+}
+
+dlfusion_status dlfusion_open_memory(const void* weights, size_t bytes, int flags, dlfusion_model** opened) {
+  dlfusion_status status = check_opening(flags, opened);
+  if (status != DLFUSION_OK) return status;
+  if (weights == nullptr) return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open_memory: weights is null");
+  const std::uintptr_t beyond = reinterpret_cast<std::uintptr_t>(weights) % DLFUSION_WEIGHTS_ALIGNMENT;
+  if (beyond != 0) {
+    return failed(DLFUSION_INVALID_ARGUMENT, "dlfusion_open_memory: weights begin " + std::to_string(beyond) +
+                                                 " bytes after a multiple of " +
+                                                 std::to_string(DLFUSION_WEIGHTS_ALIGNMENT) + ": align the memory");
+  }
+  status = check_size("the memory with the weights", bytes);
+  if (status == DLFUSION_OK) status = check_digest("the memory with the weights", weights, flags);
+  if (status != DLFUSION_OK) return status;
+  return guarded([&] {
+    auto made = std::make_unique<dlfusion_model>();
+    made->weights = static_cast<const float*>(weights);
+    *opened = made.release();
+    return DLFUSION_OK;
   });
 }
 
@@ -177,7 +220,7 @@ dlfusion_status dlfusion_create_parallel(const dlfusion_model* opened, int data_
                       ": choose 1 to " + std::to_string(dlfusion::kDeviceCores / cores));
   }
   return guarded([&] {
-    *context = new dlfusion_context(opened->weights.data(), data_parallelism);
+    *context = new dlfusion_context(opened->weights, data_parallelism);
     return DLFUSION_OK;
   });
 }

@@ -1,11 +1,12 @@
 /* The C interface of a compiled model. It is the interface of DLFusion's models for CPUs, so that a program can use
  * either, and one function more: dlfusion_create_parallel.
  *
- * Open the weights once, create one context for each thread that runs the model, and call dlfusion_run:
+ * Open the weights once, create one context for each thread that runs the model, and call dlfusion_run. `folder` is the
+ * path of the compiled model's folder:
  *
  *     dlfusion_model* model;
  *     dlfusion_context* context;
- *     if (dlfusion_open("weights.bin", 0, &model) || dlfusion_create(model, &context)) {
+ *     if (dlfusion_open(folder, 0, &model) || dlfusion_create(model, &context)) {
  *       fprintf(stderr, "%s\n", dlfusion_error_text());
  *       return 1;
  *     }
@@ -35,9 +36,12 @@ extern "C" {
 #endif
 
 /* The version of this interface; dlfusion_interface_version() returns that of the library. */
-#define DLFUSION_INTERFACE_VERSION 1
+#define DLFUSION_INTERFACE_VERSION 2
 
-/* The weights, read into memory and shared by all contexts. */
+/* Weights that are passed to dlfusion_open_memory begin on a multiple of this many bytes. */
+#define DLFUSION_WEIGHTS_ALIGNMENT 64
+
+/* The weights in memory, which all contexts share. */
 typedef struct dlfusion_model dlfusion_model;
 
 /* The model compiled on the device, with its queue and its memory, for one caller. */
@@ -45,9 +49,9 @@ typedef struct dlfusion_context dlfusion_context;
 
 typedef enum dlfusion_status {
   DLFUSION_OK = 0,
-  DLFUSION_INVALID_ARGUMENT = 1, /* a null pointer, an unknown flag, or more cores than the device has */
-  DLFUSION_CANNOT_OPEN = 2,      /* the weights file cannot be read */
-  DLFUSION_WRONG_WEIGHTS = 3,    /* the weights file belongs to another model or is damaged */
+  DLFUSION_INVALID_ARGUMENT = 1, /* a null pointer, an unknown flag, unaligned memory, or more cores than there are */
+  DLFUSION_CANNOT_OPEN = 2,      /* the weights cannot be read */
+  DLFUSION_WRONG_WEIGHTS = 3,    /* the weights belong to another model or are damaged */
   DLFUSION_UNSUPPORTED_CPU = 4,  /* never returned by a model for the MLU-100 */
   DLFUSION_OUT_OF_MEMORY = 5,    /* of the host; the device's memory counts as DLFUSION_DEVICE_FAILED */
   DLFUSION_NO_THREADS = 6,       /* never returned by a model for the MLU-100 */
@@ -55,7 +59,7 @@ typedef enum dlfusion_status {
   DLFUSION_DEVICE_FAILED = 8     /* a call of CNML or CNRT failed; the error text says which, for what, and why */
 } dlfusion_status;
 
-/* Flags of dlfusion_open. Without DLFUSION_CHECK_DIGEST only the size of the weights file is checked. */
+/* Flags of opening. Without DLFUSION_CHECK_DIGEST only the size of the weights is checked. */
 enum { DLFUSION_CHECK_DIGEST = 1 };
 
 /* What went wrong in this thread's last call that failed; "" if none did. Valid until this thread's next failure. */
@@ -82,14 +86,19 @@ DLFUSION_API int dlfusion_block_cores(int index);
 /* The most cores that a block runs on. */
 DLFUSION_API int dlfusion_cores(void);
 
-/* Bytes of the weights file, and of the device's memory that each context takes for each data-parallel way. */
+/* Bytes of the weights, and of the device's memory that each context takes for each data-parallel way. */
 DLFUSION_API size_t dlfusion_weights_bytes(void);
 DLFUSION_API size_t dlfusion_context_bytes(void);
 
-/* Read the weights file. `flags` is 0 or DLFUSION_CHECK_DIGEST. On failure *model is null. */
-DLFUSION_API dlfusion_status dlfusion_open(const char* weights_path, int flags, dlfusion_model** model);
+/* Read the weights. `path` is the folder of the compiled model, or its weights.bin wherever and under whatever name that
+ * lies. `flags` is 0 or DLFUSION_CHECK_DIGEST. On failure *model is null. */
+DLFUSION_API dlfusion_status dlfusion_open(const char* path, int flags, dlfusion_model** model);
 
-/* Free the weights; all contexts of the model must be destroyed before. Null is allowed. */
+/* The same with the `bytes` of weights.bin that the caller has in memory at `weights`. They are not copied: they must
+ * begin on a multiple of DLFUSION_WEIGHTS_ALIGNMENT bytes, and stay as they are until the model is closed. */
+DLFUSION_API dlfusion_status dlfusion_open_memory(const void* weights, size_t bytes, int flags, dlfusion_model** model);
+
+/* Give the weights back; all contexts of the model must be destroyed before. Null is allowed. */
 DLFUSION_API void dlfusion_close(dlfusion_model* model);
 
 /* Compile the model on the device and allocate its memory. On failure *context is null. */
