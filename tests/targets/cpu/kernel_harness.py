@@ -235,10 +235,10 @@ def compile_library(lowered: Sequence[Lowered], isa: Isa, clang: bool = False, m
 @functools.cache
 def supports(isa_name: str) -> bool:
     """Whether this machine can run the instruction set."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return False
     if isa_name == NARROW.name:
         return True
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
     flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()
     return {"avx512": "avx512dq", "avx2": "fma", "avx512_bf16": "avx512_bf16"}[isa_name] in flags
 

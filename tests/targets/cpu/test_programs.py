@@ -19,7 +19,6 @@ from dlfusion.targets.cpu.target import generate
 from tests.support.isas import NARROW
 from tests.support.random_graphs import graphs, random_inputs
 from tests.support.random_plans import ALL_ALGORITHMS, plans
-from tests.targets.cpu.kernel_harness import supports
 
 # Shrinking compiles hundreds of programs: turn it on by hand when a failure is to be understood.
 CANCELLED = 1e-12
@@ -76,8 +75,6 @@ def test_any_legal_plan_gives_the_reference_result(isa: str, data: st.DataObject
 @settings(SETTINGS, max_examples=12)
 def test_vectors_of_four_lanes_give_the_reference_result(data: st.DataObject) -> None:
     """Every operator with the vectors of aarch64, on a machine that has wider ones too."""
-    if not supports(NARROW.name):
-        pytest.skip("this machine is no x86")
     graph = data.draw(graphs(max_nodes=8))
     network = describe(graph)
     inputs = random_inputs(graph, seed=data.draw(st.integers(0, 99)))
