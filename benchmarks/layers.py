@@ -24,7 +24,7 @@ from dlfusion.machine.host import host
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
-from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa
+from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa, require_native
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels import (
     conv_1x1,
@@ -265,6 +265,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/layers.json"), help="where samples go")
     options = parser.parse_args()
     isa = choose_isa(options.isa, Precision(options.precision))
+    require_native(isa)
     layers = lowered_layers(isa, Precision(options.precision))
     library = compile_library([lowered for _, _, lowered in layers], isa, options.clang)
     subjects = [

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from dlfusion.driver import CompiledModel as CompiledModel
     from dlfusion.driver import characterize as characterize
     from dlfusion.driver import compile as compile  # noqa: A004 - the API's name for it
+    from dlfusion.driver import cross_compile as cross_compile
     from dlfusion.driver import load as load
     from dlfusion.driver import plan as plan
     from dlfusion.driver import tune as tune
 
-__all__ = ["CompiledModel", "characterize", "compare", "compile", "load", "plan", "tune"]
+__all__ = ["CompiledModel", "characterize", "compare", "compile", "cross_compile", "load", "plan", "tune"]
 
 _MODULES = dict.fromkeys(__all__, "dlfusion.driver") | {"compare": "dlfusion.bench.strategies"}
 

@@ -1,11 +1,13 @@
 """Proves that a machine is read from Linux files, and that what is missing stays unknown."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
 
-from dlfusion.machine import Cpu, host
+from dlfusion.machine import AARCH64, X86_64, Cpu, host, host_architecture, load_machine, machine_files
+from dlfusion.machine.architecture import library_architecture
 from dlfusion.machine.host import read_machine, usable_cores, usable_cpus
 
 
@@ -45,6 +47,14 @@ def test_the_speed_of_bfloat16_is_known_by_processor(root: Path) -> None:
         assert machine.bfloat16_speed == speed
 
 
+def test_an_arm_processor_is_known_by_its_numbers(tmp_path: Path) -> None:
+    lines = ["processor : 0", "Features : fp asimd evtstrm", "CPU implementer : 0x41", "CPU part : 0xd0c"]
+    write(tmp_path / "proc/cpuinfo", "\n".join(lines) + "\n")
+    machine = read_machine(tmp_path, 4)
+    assert machine.isas == ("neon",)
+    assert machine.name.endswith("processor 0x41 0xd0c")
+
+
 def test_missing_files_leave_facts_unknown(tmp_path: Path) -> None:
     machine = read_machine(tmp_path, 3)
     assert machine.cores == 3
@@ -55,6 +65,20 @@ def test_missing_files_leave_facts_unknown(tmp_path: Path) -> None:
 def test_fingerprint_names_what_plans_depend_on() -> None:
     machine = Cpu("Test CPU", 2, ("avx2",), 48 << 10, None, 32 << 20)
     assert machine.fingerprint == "Test CPU; 2 cores; isa avx2; L1 48 KiB; L2 unknown; L3 32768 KiB"
+    assert Cpu.from_fingerprint(machine.fingerprint) == machine
+    assert Cpu.from_fingerprint(Cpu("Other; CPU", 16).fingerprint) == Cpu("Other; CPU", 16)
+    assert Cpu.from_fingerprint(load_machine(machine_files()["mlu100"]).fingerprint) is None
+
+
+def test_a_library_says_what_it_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, architecture in ((0x3E, X86_64), (0xB7, AARCH64), (0xF3, None)):
+        (tmp_path / "model.so").write_bytes(b"\x7fELF" + bytes(14) + number.to_bytes(2, "little") + bytes(8))
+        assert library_architecture(tmp_path / "model.so") == architecture
+    (tmp_path / "model.so").write_bytes(b"no library")
+    assert library_architecture(tmp_path / "model.so") is None
+    for name, architecture in (("AMD64", X86_64), ("arm64", AARCH64), ("riscv64", "riscv64")):
+        monkeypatch.setattr(platform, "machine", lambda name=name: name)
+        assert host_architecture() == architecture
 
 
 def test_the_host_has_as_many_cores_as_this_process_may_use() -> None:

@@ -1,5 +1,7 @@
 """Finding a compiler: the order, the trial, and what is said when there is none."""
 
+import platform
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +10,12 @@ import numpy as np
 import pytest
 
 from dlfusion.errors import BuildError
+from dlfusion.machine.architecture import AARCH64
 from dlfusion.runtime import toolchain
 from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
-from dlfusion.runtime.toolchain import error_tail, find_compiler
+from dlfusion.runtime.toolchain import CROSS_TARGETS, error_tail, find_compiler
 from tests.runtime.conftest import CountingCompiler
 from tests.runtime.tiny_program import expected, tiny_program
 from tests.support.compilers import cxx
@@ -49,7 +52,7 @@ def test_a_broken_compiler_that_nobody_chose_is_passed_over(
 ) -> None:
     broken = script("broken", "exit 1")
     candidates = [toolchain._Candidate("first", (str(broken),)), toolchain._Candidate("second", cxx())]
-    monkeypatch.setattr(toolchain, "_candidates", lambda environment: candidates)
+    monkeypatch.setattr(toolchain, "_candidates", lambda environment, architecture: candidates)
     assert find_compiler(cache, {}).command[0] == shutil.which(cxx()[0])
 
 
@@ -90,3 +93,22 @@ def test_the_wheel_with_a_compiler_builds_where_there_is_none(
     with Executable.load(folder) as executable:
         assert "clang" in executable.description["compiler"]
         np.testing.assert_allclose(executable(x)[0], expected(x))
+
+
+def test_a_compiler_for_another_architecture_is_asked_for_by_name(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ziglang")
+    found = find_compiler(cache, {}, AARCH64)
+    assert found.command[1:4] == ("c++", "-target", CROSS_TARGETS[AARCH64])
+    with pytest.raises(BuildError, match=r"for aarch64; tried:(.|\n)*it compiles for x86_64(.|\n)*unset it"):
+        find_compiler(cache, {"CXX": shlex.join(cxx())}, AARCH64)
+    monkeypatch.setattr(platform, "machine", lambda: AARCH64)
+    with pytest.raises(BuildError, match="it compiles for x86_64, and a program for aarch64 is wanted"):
+        find_compiler(cache, {"CXX": shlex.join(cxx())})
+
+
+def test_without_ziglang_there_is_no_cross_compiler(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(BuildError, match="ziglang: not installed\nRun: pip install ziglang"):
+        find_compiler(cache, {}, AARCH64)

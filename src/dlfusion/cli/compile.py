@@ -1,10 +1,12 @@
 """`dlfusion compile`: from an ONNX file to a folder that needs neither Python nor DLFusion.
 
-For the CPU that is a shared library; for an MLU-100 it is a C++ project, to be built where its SDK is.
+For the CPU that is a shared library, also for CPUs of another architecture, which is then neither loaded nor checked
+here; for an MLU-100 it is a C++ project, to be built where its SDK is.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +18,11 @@ from dlfusion.cli.planning import planned
 from dlfusion.errors import InputError
 
 if TYPE_CHECKING:
-    from dlfusion.driver import CompiledModel
+    from dlfusion.driver import BuiltModel, CompiledModel, ProgressCallback
     from dlfusion.layers.layer import Network
+    from dlfusion.plans.plan import Plan
     from dlfusion.report.blocks import PlanSummary
+    from dlfusion.search.problem import Problem
 
 MEASURE_SECONDS = 0.3
 """How long the compiled model runs to time its blocks."""
@@ -46,13 +50,19 @@ def compile_model(
     check: Annotated[bool, typer.Option(help="Check the result against the reference, and time the blocks.")] = True,
     as_json: options.Json = False,
 ) -> None:
-    """Compile a model: import, plan, generate, build, check, measure; for the mlu100, write its C++ project."""
+    """Compile a model: import, plan, generate, build, check, measure; for the mlu100, write its C++ project.
+
+    With --isa neon on an x86 machine the folder is for aarch64: clang of the ziglang package builds it, and nothing is
+    run here. --cores says how many cores the other machine has, --profile what was measured there. Without a profile
+    the strategy is dp, which predicts with the cost model's assumptions on a CPU of which nothing is known.
+    """
     options.existing_file(model, "an ONNX file")
     options.one_source_of_plans(plan_file, strategy, cores)
     folder = out if out is not None else Path(model.stem + ".dlfusion")
     if folder.is_file():
         raise InputError(f"--output {folder} is a file; name a folder")
     is_project = _is_project(target, {"--isa": isa, "--precision": precision})
+    elsewhere = None if is_project else _foreign(isa)
     from dlfusion import driver
     from dlfusion.report.blocks import summarize
 
@@ -65,27 +75,55 @@ def compile_model(
         task, plan = planned(
             network, target, plan_file, strategy, cores, profile, budget, database, exact, advance, precision, isa
         )
+        storage = precision or options.DEFAULT_PRECISION
         if is_project:
-            advance("generate", 0, 1)
-            driver.write_project(network, plan, folder)
-            advance("generate", 1, 1)
+            report = _write_project(network, task, plan, folder, advance)
+        elif elsewhere is not None:
+            built = driver.cross_compile(
+                network, folder, elsewhere, plan=plan, exact=exact, precision=storage, progress=advance
+            )
+            report = partial(_report_built, built, summarize(network, plan, cost=task.cost))
         else:
-            storage = precision or options.DEFAULT_PRECISION
             compiled = driver.compile(
                 network, plan=plan, isa=isa, exact=exact, precision=storage, folder=folder, progress=advance
             )
-            seconds, verdict = None, None
-            if check:
-                advance("check", 0, 1)
-                verdict = _check(model, network, compiled)
-                advance("measure", 0, 1)
-                seconds = _block_seconds(network, compiled)
-                advance("measure", 1, 1)
-    if is_project:
-        summary = summarize(network, plan, cost=task.cost, element_bytes=task.machine.element_bytes)
-        _report_project(folder, summary, as_json)
-    else:
-        _report(compiled, summarize(network, plan, seconds, task.cost), seconds, verdict, as_json)
+            report = _try_out(model, network, task, compiled, check, advance)
+    report(as_json)
+
+
+def _write_project(
+    network: "Network", task: "Problem", plan: "Plan", folder: Path, advance: "ProgressCallback"
+) -> Callable[[bool], None]:
+    """Writes the project; the result prints what was written, as JSON or not."""
+    from dlfusion import driver
+    from dlfusion.report.blocks import summarize
+
+    advance("generate", 0, 1)
+    driver.write_project(network, plan, folder)
+    advance("generate", 1, 1)
+    summary = summarize(network, plan, cost=task.cost, element_bytes=task.machine.element_bytes)
+    return partial(_report_project, folder, summary)
+
+
+def _try_out(
+    model: Path,
+    network: "Network",
+    task: "Problem",
+    compiled: "CompiledModel",
+    check: bool,
+    advance: "ProgressCallback",
+) -> Callable[[bool], None]:
+    """Checks the compiled model and times its blocks, if wanted; the result prints what came of it, as JSON or not."""
+    from dlfusion.report.blocks import summarize
+
+    seconds, verdict = None, None
+    if check:
+        advance("check", 0, 1)
+        verdict = _check(model, network, compiled)
+        advance("measure", 0, 1)
+        seconds = _block_seconds(network, compiled)
+        advance("measure", 1, 1)
+    return partial(_report, compiled, summarize(network, compiled.plan, seconds, task.cost), seconds, verdict)
 
 
 def _is_project(target: str, cpu_options: Mapping[str, str | None]) -> bool:
@@ -108,6 +146,38 @@ def _is_project(target: str, cpu_options: Mapping[str, str | None]) -> bool:
         if value is not None:
             raise InputError(f"{option} {value} has no effect with --target {target}; leave it out")
     return True
+
+
+def _foreign(isa: str | None) -> str | None:
+    """The instruction set, if it is of CPUs of another architecture.
+
+    Raises:
+        InputError: there is no such instruction set.
+    """
+    from dlfusion.targets.cpu.isa import choose_isa, is_foreign
+
+    return isa if isa is not None and is_foreign(choose_isa(isa)) else None
+
+
+def _report_built(built: "BuiltModel", summary: "PlanSummary", as_json: bool) -> None:
+    """What was built for another machine, which takes the place of a check: the command that runs it there."""
+    from dlfusion.machine.architecture import host_architecture
+    from dlfusion.report import table
+    from dlfusion.report.blocks import block_table
+
+    if as_json:
+        document = _document(built.folder, built.precision, built.build_seconds, summary, None)
+        print_json({**document, "architecture": built.isa.architecture})
+        return
+    console = output()
+    console.print(table.terminal(block_table(summary)))
+    console.print(
+        f"Built for {built.isa.architecture} ({built.isa.name}) and not run: this machine is {host_architecture()}. "
+        f"On one of {built.isa.architecture}: dlfusion run {built.folder.name} --input FILE",
+        markup=False,
+    )
+    console.print(f"Built in {built.build_seconds:.1f} s.", markup=False)
+    console.print(f"Files: {built.folder}", markup=False)
 
 
 def _report_project(folder: Path, summary: "PlanSummary", as_json: bool) -> None:
@@ -134,7 +204,7 @@ def _report(
     from dlfusion.report.blocks import block_table
 
     if as_json:
-        print_json(_document(compiled, summary, verdict))
+        print_json(_document(compiled.folder, compiled.precision, compiled.build_seconds, summary, verdict))
         return
     output().print(table.terminal(block_table(summary)))
     _print_results(compiled, seconds, verdict)
@@ -189,12 +259,12 @@ def _block_seconds(network: "Network", compiled: "CompiledModel") -> tuple[float
 
 
 def _document(
-    compiled: "CompiledModel", summary: "PlanSummary", verdict: tuple[str, float] | None
+    folder: Path, precision: str, build_seconds: float, summary: "PlanSummary", verdict: tuple[str, float] | None
 ) -> dict[str, object]:
     return {
-        "folder": str(compiled.folder),
-        "precision": compiled.precision,
-        "build_seconds": compiled.build_seconds,
+        "folder": str(folder),
+        "precision": precision,
+        "build_seconds": build_seconds,
         "checked_against": None if verdict is None else verdict[0],
         "largest_relative_difference": None if verdict is None else verdict[1],
         "plan": summary.document(),

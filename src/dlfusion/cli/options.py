@@ -61,7 +61,12 @@ Shapes = Annotated[
 ]
 IsaName = Annotated[
     str | None,
-    typer.Option("--isa", help="Instruction set: avx512, avx2 or avx512_bf16.  [default: the best for the precision]"),
+    typer.Option(
+        "--isa",
+        metavar="NAME",
+        help="Instruction set: avx512, avx2, avx512_bf16; neon is that of aarch64, for which `compile` builds on any "
+        "machine.  [default: this machine's best for the precision]",
+    ),
 ]
 Exact = Annotated[
     bool, typer.Option("--exact", help="Compute every convolution directly: no Winograd, which rounds more.")

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlfusion.cli import options
-
 if TYPE_CHECKING:
     from dlfusion.layers.layer import Network
     from dlfusion.plans.plan import Plan
@@ -34,6 +32,6 @@ def planned(
     task = driver.problem(network, device, cores, profile, exact=exact)
     if plan_file is not None:
         return task, driver.read_plan(network, plan_file, device, exact=exact)
-    name = strategy or options.DEFAULT_STRATEGY
+    name = strategy or driver.default_strategy(task, device)
     plan = driver.choose(task, device, name, budget_seconds=budget_seconds, database=database, progress=advance)
     return task, plan

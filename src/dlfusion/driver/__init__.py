@@ -11,9 +11,11 @@ from dlfusion.driver.compiling import (
     random_inputs,
     verify,
 )
+from dlfusion.driver.cross_compiling import BuiltModel, cross_compile
 from dlfusion.driver.planning import (
     DEFAULT_STRATEGY,
     choose,
+    default_strategy,
     find_profile,
     import_model,
     plan,
@@ -28,6 +30,7 @@ from dlfusion.targets.cpu.isa import choose_isa
 __all__ = [
     "DEFAULT_STRATEGY",
     "PROJECT_TARGETS",
+    "BuiltModel",
     "CompiledModel",
     "Difference",
     "ProgressCallback",
@@ -36,6 +39,8 @@ __all__ = [
     "choose",
     "choose_isa",
     "compile",
+    "cross_compile",
+    "default_strategy",
     "find_profile",
     "first_difference",
     "import_model",

@@ -28,7 +28,7 @@ from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, Verdict, compare
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.reference import evaluate, evaluate_all
-from dlfusion.targets.cpu.isa import choose_isa
+from dlfusion.targets.cpu.isa import Isa, choose_isa, require_native
 from dlfusion.targets.cpu.measuring import CpuTarget
 from dlfusion.targets.cpu.precision import Precision, choose_precision
 from dlfusion.targets.cpu.target import generate
@@ -133,7 +133,7 @@ def compile(  # noqa: A001 - the API's name for it
     cache: Cache | None = None,
     progress: ProgressCallback | None = None,
 ) -> CompiledModel:
-    """Compiles an ONNX model for this machine's CPU.
+    """Compiles an ONNX model for this machine's CPU; `cross_compile` does it for others.
 
     Args:
         path_or_model: a path, an `onnx.ModelProto`, an `onnx_ir.Model`, or a `Network` from `import_model`.
@@ -153,6 +153,8 @@ def compile(  # noqa: A001 - the API's name for it
         DlfusionError: one of its kinds; the message says what failed, where, and what to do.
     """
     storage = choose_precision(precision)
+    chosen = choose_isa(isa, storage)
+    require_native(chosen)
     report = progress or (lambda stage, done, total: None)
     if not isinstance(path_or_model, Network):
         report("import", 0, 1)
@@ -165,18 +167,31 @@ def compile(  # noqa: A001 - the API's name for it
         check_plan(network, plan, exact=exact)
     else:
         plan = read_plan(network, plan, exact=exact)
-    report("generate", 0, 1)
-    program = generate(network, plan, choose_isa(isa, storage), precision=storage)
-    report("build", 0, 1)
+    place, seconds = generate_and_build(network, plan, chosen, storage, folder, cache, report)
+    return CompiledModel(place, plan, network, seconds, temporary=folder is None)
+
+
+def generate_and_build(
+    network: Network,
+    plan: Plan,
+    isa: Isa,
+    precision: Precision,
+    folder: PathLike | None,
+    cache: Cache | None,
+    progress: ProgressCallback,
+) -> tuple[Path, float]:
+    """The artefact's folder, and the seconds that compilers took; the arguments are those of `compile`."""
+    progress("generate", 0, 1)
+    program = generate(network, plan, isa, precision=precision)
+    progress("build", 0, 1)
     start = time.perf_counter()
     place = build(
         program,
         None if folder is None else Path(folder),
         cache=cache,
-        progress=lambda state: report("build", state.done, state.total),
+        progress=lambda state: progress("build", state.done, state.total),
     )
-    seconds = time.perf_counter() - start
-    return CompiledModel(place, plan, network, seconds, temporary=folder is None)
+    return place, time.perf_counter() - start
 
 
 def load(folder: PathLike) -> CompiledModel:
@@ -185,7 +200,7 @@ def load(folder: PathLike) -> CompiledModel:
     Raises:
         InputError: the folder is no artefact.
         PlanError: its plan is damaged.
-        BuildError: other files of it are missing or damaged, or this CPU lacks what it was compiled for.
+        BuildError: other files of it are missing or damaged, or it was compiled for other CPUs than this one.
     """
     path = Path(folder)
     try:

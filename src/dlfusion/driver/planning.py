@@ -22,11 +22,15 @@ from dlfusion.search import find_strategy
 from dlfusion.search.problem import Problem
 from dlfusion.search.strategy import MeasuringStrategy, Strategy, is_measuring
 from dlfusion.targets import find_target
+from dlfusion.targets.cpu.foreign import ForeignCpu
 from dlfusion.targets.target import Target
 from dlfusion.tuning.session import Outcome, Session
 from dlfusion.tuning.store import Store
 
 DEFAULT_STRATEGY = "dlfusion"
+
+STRATEGY_WITHOUT_PROFILE = "dp"
+"""The default for a CPU elsewhere that nobody has characterized: it needs predictions alone."""
 
 Model: TypeAlias = (
     Any  # a path, an onnx.ModelProto, an onnx_ir.Model or a Network; only the frontend knows ONNX's types
@@ -171,13 +175,28 @@ def problem(
         PlanError: `cores` is less than the target's smallest core count, or more than its largest.
     """
     device = as_target(target)
+    if isinstance(device, ForeignCpu) and cores is not None and cores > 0:
+        device = device.with_cores(cores)  # the user knows how many it has
+    known = find_profile(device, profile)
+    if known is not None:
+        device = _described(device, known.machine)
     counts = device.machine.core_counts
     allowed = counts if cores is None else tuple(count for count in counts if count <= cores)
     if cores is not None and not counts[0] <= cores <= counts[-1]:
         raise PlanError(f"{cores} cores are asked for, but {device.name} runs blocks on {counts[0]} to {counts[-1]}.")
-    known = find_profile(device, profile)
     cost = Analytic(device.machine) if known is None else Fitted(device.machine, known.cost)
     return Problem(network, device.machine, allowed, cost, known, offered(device, exact))
+
+
+def default_strategy(task: Problem, target: Target) -> str:
+    """`dlfusion`; for a CPU elsewhere of which there is no profile `dp`."""
+    unknown = isinstance(target, ForeignCpu) and task.profile is None
+    return STRATEGY_WITHOUT_PROFILE if unknown else DEFAULT_STRATEGY
+
+
+def _described(target: Target, fingerprint: str) -> Target:
+    """The target; of a CPU elsewhere, of which little is known, the one that a profile or plan was made on."""
+    return target.described(fingerprint) if isinstance(target, ForeignCpu) else target
 
 
 def offered(target: Target, exact: bool) -> tuple[str, ...]:
@@ -216,10 +235,12 @@ def find_profile(target: Target, profile: Profile | PathLike | None = None) -> P
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot read the profile {path}: {error}") from error
         found, where = Profile.from_json(text), f"The profile {path.name}"
-    setting = target.setting
+    setting = _described(target, found.machine).setting
     message = found.machine_warning(setting.machine, setting.compiler, setting.library)
     if message is not None:
         advice = f"`dlfusion characterize --target {target.name}` measures this one."
+        if isinstance(target, ForeignCpu):
+            advice = "`dlfusion characterize` on the machine that will run the model measures that one."
         warnings.warn(f"{where}: {message} {advice}", PlanWarning, stacklevel=3)
     return found
 
@@ -245,7 +266,7 @@ def read_plan(network: Network, path: PathLike, target: Target | PathLike = "cpu
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"cannot read the plan {path}: {error}") from error
     found = Plan.from_json(text)
-    device = as_target(target)
+    device = _described(as_target(target), found.machine)
     check_plan(network, found, device, exact=exact)
     message = found.machine_warning(device.machine.fingerprint)
     if message is not None:

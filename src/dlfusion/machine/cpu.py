@@ -1,5 +1,6 @@
 """A CPU as numbers: cores with caches of their own in front of memory that all share."""
 
+import re
 from dataclasses import dataclass
 
 DEFAULT_L2_BYTES = 1 << 20
@@ -68,3 +69,20 @@ class Cpu:
         for label, size in (("L1", self.l1_bytes), ("L2", self.l2_bytes), ("L3", self.l3_bytes)):
             parts.append(f"{label} {size // 1024} KiB" if size is not None else f"{label} unknown")
         return "; ".join(parts)
+
+    @classmethod
+    def from_fingerprint(cls, text: str) -> "Cpu | None":
+        """The processor that a fingerprint was made of, rates unknown; None if it is not one of a CPU."""
+        found = _FINGERPRINT.fullmatch(text)
+        if found is None:
+            return None
+        isas = () if found["isas"] == "unknown" else tuple(found["isas"].split())
+        texts = (found["L1"], found["L2"], found["L3"])
+        l1, l2, l3 = (None if text == "unknown" else int(text.removesuffix(" KiB")) * 1024 for text in texts)
+        return cls(found["name"], int(found["cores"]), isas, l1, l2, l3)
+
+
+_FINGERPRINT = re.compile(
+    r"(?P<name>.+); (?P<cores>[1-9]\d*) cores; isa (?P<isas>[\w ]+)"
+    + "".join(rf"; {label} (?P<{label}>unknown|\d+ KiB)" for label in ("L1", "L2", "L3"))
+)

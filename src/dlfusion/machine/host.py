@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _ISA_FLAGS = {
     "avx512": frozenset({"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma", "avx2"}),
     "avx2": frozenset({"avx2", "fma"}),
     "avx512_bf16": frozenset({"avx512f", "avx512vl", "avx512bw", "avx512dq", "fma", "avx2", "avx512_bf16"}),
+    "neon": frozenset({"fp", "asimd"}),
 }
 
 # By vendor and family, how many times as fast as float32 processors multiply and add bfloat16: Zen 4 (measured).
@@ -43,11 +45,10 @@ def usable_cpus(root: Path = Path("/")) -> tuple[int, ...]:
 def read_machine(root: Path, cores: int) -> Cpu:
     """The machine that the Linux files below `root` (`proc`, `sys`) describe; missing files leave facts unknown."""
     processor = _first_processor(root / "proc/cpuinfo")
-    flags = set(processor.get("flags", "").split())
+    flags = set((processor.get("flags") or processor.get("Features", "")).split())  # of x86, else of Arm
     caches = _caches(root / "sys/devices/system/cpu/cpu0/cache")
-    name = processor.get("model name") or platform.processor() or platform.machine() or "unknown processor"
     return Cpu(
-        name=name,
+        name=_name(processor),
         cores=cores,
         isas=tuple(isa for isa, needed in _ISA_FLAGS.items() if needed <= flags),
         l1_bytes=caches.get((1, "Data")),
@@ -55,6 +56,16 @@ def read_machine(root: Path, cores: int) -> Cpu:
         l3_bytes=caches.get((3, "Unified")),
         bfloat16_speed=_BFLOAT16_SPEEDS.get((processor.get("vendor_id", ""), processor.get("cpu family", "")), 1.0),
     )
+
+
+def _name(processor: Mapping[str, str]) -> str:
+    """What people call the processor; Arm's have no name in Linux, but a number of the maker and one of the design."""
+    if "model name" in processor:
+        return processor["model name"]
+    maker, design = processor.get("CPU implementer"), processor.get("CPU part")
+    if maker and design:
+        return f"{platform.machine()} processor {maker} {design}"
+    return platform.processor() or platform.machine() or "unknown processor"
 
 
 def _read(path: Path) -> str | None:

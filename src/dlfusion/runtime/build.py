@@ -89,7 +89,7 @@ def build(
     """
     cache = open_cache() if cache is None else cache
     target = None if folder is None else _target_folder(folder)
-    compiler = find_compiler(cache)
+    compiler = find_compiler(cache, architecture=program.architecture)
     staging = _staging_folder(target)
     try:
         _write_texts(program, staging)
@@ -299,6 +299,7 @@ def _description(program: Program, compiler: Compiler) -> Mapping[str, object]:
         "dlfusion": package_version(),
         "inputs": [asdict(port) for port in program.inputs],
         "outputs": [asdict(port) for port in program.outputs],
+        "architecture": program.architecture,
         "isa": program.isa,
         "precision": program.precision,
         "cores": program.cores,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlfusion.errors import BuildError
+from dlfusion.machine.architecture import host_architecture, library_architecture
 from dlfusion.runtime.build import DESCRIPTION_FILE, LIBRARY_BYTES, LIBRARY_FILE, WEIGHTS_FILE
 from dlfusion.runtime.program import ArrayPort
 
@@ -132,7 +133,18 @@ def _read_description(folder: Path) -> Mapping[str, Any]:
             f"cannot load {folder / LIBRARY_FILE}: it has {size} bytes, but {DESCRIPTION_FILE} states "
             f"{description.get(LIBRARY_BYTES)}: it is cut off or was made by another version; compile again"
         )
+    _require_this_architecture(folder, description)
     return description
+
+
+def _require_this_architecture(folder: Path, description: Mapping[str, Any]) -> None:
+    """Nothing, if the library is for this machine's processors: what the loader says of others helps nobody."""
+    made_for, here = library_architecture(folder / LIBRARY_FILE), host_architecture()
+    if made_for not in (None, here):
+        raise BuildError(
+            f"{folder} was compiled for {made_for} ({description.get('isa')}), and this machine is {here}: run it on a "
+            f"machine of {made_for}, or compile the model again for this one"
+        )
 
 
 def _open_library(path: Path) -> ctypes.CDLL:

@@ -10,6 +10,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from dlfusion.machine.architecture import X86_64
+
 _LOCAL_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"\n]+)"', re.MULTILINE)
 
 
@@ -52,7 +54,7 @@ def cpu_features(isa_flags: Iterable[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Program:
-    """Everything that becomes one compiled model.
+    """Everything that becomes one compiled model, for processors of one architecture.
 
     `headers` maps the file names that units include with quotes to their texts, those of the kernel library and of the
     runtime included (`dlfusion.h` must be there). `weights` is the packed weights file and `weights_sha256` its
@@ -71,6 +73,7 @@ class Program:
     weights_sha256: str
     precision: str = "fp32"
     documents: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = X86_64
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "headers", MappingProxyType(dict(self.headers)))

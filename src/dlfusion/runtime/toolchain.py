@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlfusion.errors import BuildError
+from dlfusion.machine.architecture import AARCH64, X86_64, host_architecture, library_architecture
 from dlfusion.runtime.cache import Cache
 
 COMMON_FLAGS = (
@@ -32,6 +33,9 @@ COMMON_FLAGS = (
 LINK_FLAGS = ("-shared", "-pthread", "-Wl,-z,defs", "-Wl,--as-needed")
 """Flags of the shared library: a symbol that no file defines is an error, and libraries that nothing uses (the C++
 library) are not required where the model runs."""
+
+CROSS_TARGETS = {X86_64: "x86_64-linux-gnu.2.17", AARCH64: "aarch64-linux-gnu.2.17"}
+"""What zig calls Linux on other architectures, with the oldest C library that programs shall run with: that of 2012."""
 
 DEFAULT_TIMEOUT_SECONDS = 300.0
 _VERSION_TIMEOUT_SECONDS = 60.0
@@ -150,31 +154,37 @@ def _kill(process: "subprocess.Popen[str]") -> None:
         process.kill()
 
 
-def find_compiler(cache: Cache, environment: Mapping[str, str] = os.environ) -> Compiler:
+def find_compiler(
+    cache: Cache, environment: Mapping[str, str] = os.environ, architecture: str | None = None
+) -> Compiler:
     """The first compiler that works: $CXX if it is set, else g++, clang++, and the `ziglang` package.
 
-    That a compiler works is remembered in the cache, for this command and version.
+    For another `architecture` than this machine's, which is the default, only $CXX and `ziglang` are asked: the others
+    compile for this one. That a compiler works is remembered in the cache, for this command and version.
 
     Raises:
         BuildError: None works, or the one in $CXX does not; the message lists what was tried and how it failed.
     """
+    wanted = architecture or host_architecture()
     failures = []
-    for candidate in _candidates(environment):
+    for candidate in _candidates(environment, wanted):
         try:
-            return _try_out(candidate, cache)
+            return _try_out(candidate, cache, wanted)
         except BuildError as error:
             failures.append(f"  {candidate.source}: {error}")
-    chosen = environment.get("CXX", "").strip()
-    advice = (
-        f"Correct the environment variable CXX (now {chosen!r}) or unset it to let DLFusion look for a compiler."
-        if chosen
-        else "Install g++ or clang++ (Debian, Ubuntu: apt install g++), or run: pip install ziglang"
-    )
-    raise BuildError("\n".join(("no C++ compiler works; tried:", *failures, advice)))
+    is_foreign, chosen = wanted != host_architecture(), environment.get("CXX", "").strip()
+    if chosen:
+        advice = f"Correct the environment variable CXX (now {chosen!r}) or unset it to let DLFusion find a compiler."
+    elif is_foreign:
+        advice = "Run: pip install ziglang (or name a cross compiler in the environment variable CXX)"
+    else:
+        advice = "Install g++ or clang++ (Debian, Ubuntu: apt install g++), or run: pip install ziglang"
+    purpose = f" for {wanted}" if is_foreign else ""
+    raise BuildError("\n".join((f"no C++ compiler works{purpose}; tried:", *failures, advice)))
 
 
-def _candidates(environment: Mapping[str, str]) -> list[_Candidate]:
-    """What may be a compiler, best first. A compiler that the user names is the only one."""
+def _candidates(environment: Mapping[str, str], architecture: str) -> list[_Candidate]:
+    """What may be a compiler for an architecture, best first. A compiler that the user names is the only one."""
     chosen = environment.get("CXX", "").strip()
     if chosen:
         try:
@@ -183,22 +193,26 @@ def _candidates(environment: Mapping[str, str]) -> list[_Candidate]:
             raise BuildError(
                 f"the environment variable CXX is no command: {chosen!r}: {error}. Correct it, or unset it."
             ) from None
-    found = [_Candidate(name, (name,)) for name in ("g++", "clang++")]
+    if architecture != host_architecture():
+        return [_ziglang("-target", CROSS_TARGETS.get(architecture, architecture))]
+    return [*(_Candidate(name, (name,)) for name in ("g++", "clang++")), _ziglang()]
+
+
+def _ziglang(*target: str) -> _Candidate:
+    """Clang of the `ziglang` package, installed or not."""
     specification = importlib.util.find_spec("ziglang")
-    if specification is not None and specification.origin is not None:
-        zig = Path(specification.origin).parent / "zig"
-        # Without a stated CPU, zig would compile every file for the CPU it runs on; it checks for undefined behaviour
-        # unless told not to.
-        options = ("c++", "-mcpu=baseline", "-fno-sanitize=undefined")
-        # It would compile a whole C++ library first (a minute), of which the runtime uses nothing.
-        found.append(_Candidate("python -m ziglang", (str(zig), *options), ("-nostdlib++",)))
-    else:
-        found.append(_Candidate("python -m ziglang", ("ziglang",)))
-    return found
+    if specification is None or specification.origin is None:
+        return _Candidate("python -m ziglang", ("ziglang",))
+    zig = Path(specification.origin).parent / "zig"
+    # Without a stated CPU, zig would compile every file for the CPU it runs on; it checks for undefined behaviour and
+    # adds debugging information, ten times as large as the code, unless told not to.
+    options = ("c++", *target, "-mcpu=baseline", "-fno-sanitize=undefined", "-g0")
+    # It would compile a whole C++ library first (a minute), of which the runtime uses nothing.
+    return _Candidate("python -m ziglang", (str(zig), *options), ("-nostdlib++",))
 
 
-def _try_out(candidate: _Candidate, cache: Cache) -> Compiler:
-    """The candidate as a compiler; raises BuildError with what is wrong with it."""
+def _try_out(candidate: _Candidate, cache: Cache, architecture: str) -> Compiler:
+    """The candidate as a compiler for an architecture; raises BuildError with what is wrong with it."""
     program = shutil.which(candidate.command[0])
     if program is None:
         raise BuildError("not installed")
@@ -210,17 +224,17 @@ def _try_out(candidate: _Candidate, cache: Cache) -> Compiler:
     compiler = Compiler(command, version.strip(), candidate.link_flags)
 
     key = hashlib.sha256(
-        "\n".join(("trial", *command, *candidate.link_flags, version, _TRIAL_TEXT)).encode()
+        "\n".join(("trial", architecture, *command, *candidate.link_flags, version, _TRIAL_TEXT)).encode()
     ).hexdigest()
     if cache.find(key, ".ok") is None:
         with tempfile.TemporaryDirectory(prefix="dlfusion-trial-") as folder:
-            _compile_trial(compiler, Path(folder), group)
+            _compile_trial(compiler, Path(folder), group, architecture)
         cache.write(key, ".ok", b"works\n")
     return compiler
 
 
-def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup) -> None:
-    """Make a small shared library; raises BuildError if that fails."""
+def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup, architecture: str) -> None:
+    """Make a small shared library; raises BuildError if that fails, or if it is for another architecture."""
     (folder / "trial.cpp").write_text(_TRIAL_TEXT, encoding="utf-8")
     commands = (
         compile_command(compiler, (), "trial.cpp", "trial.o"),
@@ -232,6 +246,9 @@ def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup) -> Non
             raise BuildError(f"a small test program fails ({shlex.join(command)}): {error_tail(text)}")
         if not (folder / command[-1]).is_file():
             raise BuildError(f"it is no compiler: it ended well, but wrote no {command[-1]} ({shlex.join(command)})")
+    made_for = library_architecture(folder / "trial.so")
+    if made_for not in (None, architecture):
+        raise BuildError(f"it compiles for {made_for}, and a program for {architecture} is wanted")
 
 
 def compile_command(compiler: Compiler, flags: Sequence[str], source: str, target: str) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ def find_target(name: str, precision: str | None = None, isa: str | None = None)
     """The target called `name`: `cpu`, a shipped machine file such as `mlu100`, or the path of a machine file.
 
     `precision` is what programs for the CPU compute in, `fp32` (the default) or `bf16`; `isa` is their instruction set,
-    `avx512`, `avx2` or `avx512_bf16` (default: the best of this CPU for the precision). Other targets have no such
-    choices.
+    `avx512`, `avx2`, `avx512_bf16` or `neon` (default: the best of this CPU for the precision). One of another
+    architecture than this machine's means a CPU elsewhere. Other targets have no such choices.
 
     Raises:
         InputError: there is no such target, precision or instruction set, or a file has the name of another target.
@@ -25,8 +25,14 @@ def find_target(name: str, precision: str | None = None, isa: str | None = None)
     """
     # Each target is imported when it is asked for: the CPU's needs the compiler driver, the others the simulator.
     if name == "cpu":
+        from dlfusion.targets.cpu.foreign import ForeignCpu
+        from dlfusion.targets.cpu.isa import choose_isa, is_foreign
         from dlfusion.targets.cpu.measuring import CpuTarget
+        from dlfusion.targets.cpu.precision import Precision, choose_precision
 
+        if isa is not None and is_foreign(chosen := choose_isa(isa)):
+            choose_precision(precision or Precision.FP32)
+            return ForeignCpu.unknown(chosen)
         return CpuTarget(isa) if precision is None else CpuTarget(isa, precision=precision)
     shipped = machine_files().get(name)
     if shipped is None and not name.endswith(".toml"):

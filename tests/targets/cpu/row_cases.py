@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dlfusion.layers.layer import Layer, Network
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Lowered
+from tests.support.isas import NARROW
 from tests.targets.cpu.kernel_harness import Case, check
 
 Candidates = Callable[[Layer, Network, Isa], tuple[Lowered, ...]]
@@ -23,8 +24,8 @@ def drives(network: Network, lowered: Lowered) -> list[Case]:
 
 
 def check_all(networks: Sequence[Network], candidates: Candidates, least: int = 1, clang: bool = False) -> None:
-    """Runs every candidate for every network in every way, for both instruction sets, against the reference."""
-    for isa in (AVX512, AVX2):
+    """Runs every candidate for every network in every way, with vectors of every width, against the reference."""
+    for isa in (AVX512, AVX2) if clang else (AVX512, AVX2, NARROW):
         cases = []
         for network in networks:
             ways = candidates(network.layers[0], network, isa)

@@ -9,11 +9,12 @@ from dlfusion.layers.layer import Network
 from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
-from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
+from dlfusion.targets.cpu.isa import AVX2, AVX512, NEON, Isa
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.kernels.conv_1x1 import candidates
 from dlfusion.targets.cpu.precision import Precision
 from tests.support.bfloat16 import unpack_units
+from tests.support.isas import NARROW
 from tests.targets.cpu.kernel_harness import Step, check, single_layer
 from tests.targets.cpu.row_cases import check_all, drives
 
@@ -67,6 +68,7 @@ def test_where_halves_are_offered() -> None:
     assert _names(95, 24, AVX512) == ["conv_1x1"]
     assert _names(96, 32, AVX512) == ["conv_1x1"]
     assert _names(96, 72, AVX512) == ["conv_1x1"]
+    assert _names(96, 6, NEON) == ["conv_1x1", "conv_1x1_halves"]
 
 
 def _stored(network: Network, lowered: Lowered, lanes: int) -> Network:
@@ -84,7 +86,7 @@ def _stored(network: Network, lowered: Lowered, lanes: int) -> Network:
     return replace(network, graph=replace(network.graph, constants={**network.graph.constants, "c0": exact}))
 
 
-@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (AVX512, True)])
+@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (NARROW, False), (AVX512, True)])
 def test_bfloat16_weights(isa: Isa, clang: bool) -> None:
     """The kernel computes with the weights that are stored, which are close to the given ones."""
     cases = []

@@ -9,6 +9,7 @@ from dlfusion.ops.clip import Clip
 from dlfusion.ops.conv import Conv
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernels import conv_blocked, conv_first
+from tests.support.isas import NARROW
 from tests.targets.cpu.kernel_harness import Case, Step, check, single_layer
 
 
@@ -37,7 +38,7 @@ def cases(network: Network, isa: Isa, **options: object) -> list[Case]:
     return [Case(network, lowered, **options) for lowered in found]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (AVX512, True)])
+@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (NARROW, False), (AVX512, True)])
 def test_matches_the_reference(isa: Isa, clang: bool) -> None:
     relu = Step(Clip(0.0))
     residual = Step(Add(), operand=(1, 40, 9, 33))

@@ -8,6 +8,7 @@ from dlfusion.ops.clip import Clip
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Layout
 from dlfusion.targets.cpu.kernels import candidates, conv_few_outputs
+from tests.support.isas import NARROW
 from tests.targets.cpu.kernel_harness import Case, Step, check
 from tests.targets.cpu.test_conv_blocked import convolution
 
@@ -20,7 +21,7 @@ def cases(network: Network, isa: Isa, **options: object) -> list[Case]:
     return [Case(network, lowered, **options) for lowered in found]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (AVX512, True)])
+@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (NARROW, False), (AVX512, True)])
 def test_matches_the_reference(isa: Isa, clang: bool) -> None:
     residual = Step(Add(), operand=(1, 1, 9, 33))
     found = [

@@ -10,6 +10,7 @@ from dlfusion.ops.p_relu import PRelu
 from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernel import Layout
 from dlfusion.targets.cpu.kernels import conv_planar, conv_transpose
+from tests.support.isas import NARROW
 from tests.targets.cpu.kernel_harness import Case, Step, check, compile_library, run, single_layer, supports
 from tests.targets.cpu.test_conv_blocked import convolution
 
@@ -39,7 +40,7 @@ def transposed(
     return [Case(network, lowered, **options) for lowered in found]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (AVX512, True)])
+@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (NARROW, False), (AVX512, True)])
 def test_convolution(isa: Isa, clang: bool) -> None:
     slope = Step(PRelu(), (np.linspace(-1, 1, 12, dtype=np.float32),))
     residual = Step(Add(), operand=(1, 12, 9, 127))
@@ -54,7 +55,7 @@ def test_convolution(isa: Isa, clang: bool) -> None:
     check(found, isa, clang)
 
 
-@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (AVX512, True)])
+@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (NARROW, False), (AVX512, True)])
 def test_transposed_convolution(isa: Isa, clang: bool) -> None:
     residual = Step(Add(), operand=(1, 20, 17, 25))
     found = [

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from dlfusion.ops.erf import error_function
-from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
+from dlfusion.targets.cpu.isa import AVX2, AVX512
+from tests.support.isas import NARROW
 from tests.targets.cpu.kernel_harness import compile_library, supports
 
-GENERIC = Isa("generic", 4, 16, ())
 """What the compiler takes without any flags."""
 
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
@@ -80,7 +80,7 @@ FUNCTIONS = {
 @functools.cache
 def library(isa_name: str) -> ctypes.CDLL:
     """The functions of two arrays, in the order of the table, compiled for an instruction set."""
-    isa = {isa.name: isa for isa in (AVX512, AVX2, GENERIC)}[isa_name]
+    isa = {isa.name: isa for isa in (AVX512, AVX2, NARROW)}[isa_name]
     lines = ['#include "operations.hpp"', "using namespace dlfusion;"]
     for index, function in enumerate(FUNCTIONS.values()):
         lines += [
@@ -118,10 +118,10 @@ def arguments() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.concatenate(x).astype(np.float32), y.astype(np.float32)
 
 
-@pytest.mark.parametrize("isa", ["avx512", "avx2", "generic"])
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "narrow"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_accuracy(isa: str, name: str) -> None:
-    if isa != "generic" and not supports(isa):
+    if not supports(isa):
         pytest.skip(f"this CPU has no {isa}")
     function = FUNCTIONS[name]
     x, y = arguments()
@@ -139,11 +139,11 @@ def test_accuracy(isa: str, name: str) -> None:
     assert (off <= allowed).all(), (x[finite][worst], y[finite][worst], off[worst], allowed[worst])
 
 
-@pytest.mark.parametrize("isa", ["avx512", "avx2", "generic"])
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "narrow"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_special_values(isa: str, name: str) -> None:
     """Infinities, no numbers, zeros of both signs, subnormal and huge numbers, in all pairs."""
-    if isa != "generic" and not supports(isa):
+    if not supports(isa):
         pytest.skip(f"this CPU has no {isa}")
     x, y = np.repeat(SPECIAL, SPECIAL.size), np.tile(SPECIAL, SPECIAL.size)
     with np.errstate(all="ignore"):

@@ -11,7 +11,7 @@ import pytest
 from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.rates import Level
 from dlfusion.runtime.cache import Cache
-from dlfusion.targets.cpu.isa import AVX2, ISAS, Isa, choose_isa
+from dlfusion.targets.cpu.isa import AVX2, Isa, choose_isa
 from dlfusion.targets.cpu.peak import (
     MEMORY_BYTES,
     PEAK_SUMS,
@@ -23,6 +23,7 @@ from dlfusion.targets.cpu.peak import (
     region_bytes,
     subjects,
 )
+from tests.support.isas import X86_ISAS
 from tests.targets.cpu.kernel_harness import INCLUDE, compiler_command, supports
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -95,7 +96,7 @@ EXPORT void take(float* memory) {
 
 
 @pytest.mark.parametrize("clang", [False, True], ids=["g++", "clang"])
-@pytest.mark.parametrize("isa", ISAS.values(), ids=lambda isa: isa.name)
+@pytest.mark.parametrize("isa", X86_ISAS.values(), ids=lambda isa: isa.name)
 def test_every_number_is_read(isa: Isa, clang: bool, tmp_path: Path) -> None:
     """Compiles the program's own text, warnings as errors, with functions to call its loops by."""
     text = peak_program(SMALL, isa, (1, 2)).units[0].text

@@ -11,8 +11,12 @@ from dlfusion.layers.describe import describe
 from dlfusion.layers.layer import Network
 from dlfusion.machine import host
 from dlfusion.plans.plan import Plan
+from dlfusion.runtime.build import build
 from dlfusion.runtime.check import BF16_TOLERANCE, compare
+from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.reference import evaluate
+from dlfusion.targets.cpu.target import generate
+from tests.support.isas import NARROW
 from tests.support.random_graphs import graphs, random_inputs
 from tests.support.random_plans import ALL_ALGORITHMS, plans
 
@@ -64,6 +68,20 @@ def test_any_legal_plan_gives_the_reference_result(isa: str, data: st.DataObject
         # Cuts, cores and steps change where rows are kept and who computes them, never how one is computed.
         for output, reference in zip(outputs, plain, strict=True):
             np.testing.assert_array_equal(output, reference, err_msg=plan.to_json())
+
+
+@pytest.mark.slow
+@given(data=st.data())
+@settings(SETTINGS, max_examples=12)
+def test_vectors_of_four_lanes_give_the_reference_result(data: st.DataObject) -> None:
+    """Every operator with the vectors of aarch64, on a machine that has wider ones too."""
+    graph = data.draw(graphs(max_nodes=8))
+    network = describe(graph)
+    inputs = random_inputs(graph, seed=data.draw(st.integers(0, 99)))
+    program = generate(network, data.draw(plans(network)), NARROW)
+    with Executable.load(build(program), temporary=True) as executable:
+        verdict = compare(executable(*inputs), evaluate(graph, inputs))
+    assert verdict.passed or verdict.difference < CANCELLED, verdict
 
 
 @pytest.mark.slow

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
+from dlfusion.targets.cpu.isa import AVX2, AVX512, NEON, Isa
 from dlfusion.targets.cpu.kernels import planar_blocks, register_blocks
 
-isas = st.sampled_from([AVX512, AVX2])
+isas = st.sampled_from([AVX512, AVX2, NEON])
 
 
 @given(st.integers(1, 130), st.integers(1, 300), st.integers(1, 300), st.integers(1, 5000), isas)

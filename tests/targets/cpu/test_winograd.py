@@ -10,8 +10,9 @@ from dlfusion.layers.algorithm import OUTPUT_TILE, algorithms
 from dlfusion.layers.layer import Network
 from dlfusion.ops.add import Add
 from dlfusion.ops.clip import Clip
-from dlfusion.targets.cpu.isa import AVX2, AVX512, ISAS, Isa
+from dlfusion.targets.cpu.isa import AVX2, AVX512, Isa
 from dlfusion.targets.cpu.kernels import winograd
+from tests.support.isas import NARROW, X86_ISAS
 from tests.targets.cpu.kernel_harness import Array, Case, Step, check, compile_library, run, supports
 from tests.targets.cpu.test_conv_blocked import convolution
 
@@ -29,7 +30,7 @@ def cases(network: Network, isa: Isa, **options: object) -> list[Case]:
     return [Case(network, way, **options) for way in found]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (AVX512, True)])
+@pytest.mark.parametrize(("isa", "clang"), [(AVX512, False), (AVX2, False), (NARROW, False), (AVX512, True)])
 def test_matches_the_reference(isa: Isa, clang: bool) -> None:
     relu = Step(Clip(0.0))
     residual = Step(Add(), operand=(1, 40, 9, 33))
@@ -97,11 +98,11 @@ def in_float64(network: Network, arrays: dict[str, Array]) -> NDArray[np.float64
     return result + bias.reshape(1, -1, 1, 1)
 
 
-@pytest.mark.parametrize("isa_name", ISAS)
+@pytest.mark.parametrize("isa_name", X86_ISAS)
 def test_errors_against_float64_are_small(isa_name: str) -> None:
     if not supports(isa_name):
         pytest.skip(f"this machine has no {isa_name}")
-    isa = ISAS[isa_name]
+    isa = X86_ISAS[isa_name]
     for kernel in (3, 5):
         pad = kernel // 2
         network = convolution(512, 16, (24, 24), (kernel, kernel), pads=(pad, pad, pad, pad))

@@ -20,7 +20,7 @@ from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import Setting, take_turns
 from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
-from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa
+from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa, require_native
 from dlfusion.targets.cpu.kernel import Lowered
 from dlfusion.targets.cpu.plan_programs import load_program, plan_times, write_weights
 from dlfusion.targets.cpu.precision import Precision, choose_precision
@@ -70,7 +70,7 @@ class CpuTarget:
     def setting(self) -> Setting:
         """The machine, the compiler that would be used, its flags, and a digest of the kernel library."""
         compiler = find_compiler(self._open_cache).description
-        return Setting(host().fingerprint, compiler, (*COMMON_FLAGS, *self._isa.flags), _library_digest())
+        return Setting(host().fingerprint, compiler, (*COMMON_FLAGS, *self._isa.flags), library_digest())
 
     @contextmanager
     def bench(self, network: Network) -> Iterator["CpuBench"]:
@@ -165,15 +165,16 @@ class CpuBench:
 
 
 def _instruction_set(name: str | None, precision: Precision) -> Isa:
-    """The instruction set of that name, or the best; code for any can be generated, but only some can be run here."""
+    """The instruction set of that name, or the best; programs for any can be built, but only some can be run here."""
     chosen, available = choose_isa(name, precision), host().isas
+    require_native(chosen)
     if chosen.name not in available:
         runnable = ", ".join(isa for isa in ISAS if isa in available) or "none"
         raise InputError(f"this CPU cannot run {chosen.name}; it has {runnable}")
     return chosen
 
 
-def _library_digest() -> str:
+def library_digest() -> str:
     """A digest of all files of the kernel library, names included."""
     state = hashlib.sha256()
     for path in sorted(include_folder().iterdir()):

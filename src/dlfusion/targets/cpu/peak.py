@@ -33,7 +33,7 @@ WAYS = ("read", "write")
 REPEATS = 5
 """Samples of the short blocks in each run: all cores must be undisturbed in one of them."""
 
-PEAK_SUMS = {16: 24, 8: 12}
+PEAK_SUMS = {16: 24, 8: 12, 4: 24}
 """Vectors of sums in a round, by the lanes of a vector: enough to hide the latency of additions, few enough for the
 registers."""
 
@@ -128,6 +128,7 @@ def peak_program(machine: Cpu, isa: Isa, core_counts: Sequence[int]) -> Program:
         headers=read_headers(include_folder()),
         weights=weights,
         weights_sha256=digest,
+        architecture=isa.architecture,
     )
 
 

@@ -153,6 +153,7 @@ class _Generator:
             weights_sha256=self._weights.sha256,
             precision=self._precision,
             documents={"plan.json": self._plan.to_json(), EXAMPLE_FILE: example_text()},
+            architecture=self._isa.architecture,
         )
 
     @property

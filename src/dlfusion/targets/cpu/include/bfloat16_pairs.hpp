@@ -14,6 +14,8 @@
 #pragma once
 #include "weights.hpp"
 
+#if defined(__AVX512BF16__)  // compilers for other processors do not know the registers
+
 namespace dlfusion {
 
 // Two vectors as bfloat16, those of `first` before those of `second`.
@@ -108,3 +110,5 @@ struct Bfloat16Pairs {
 };
 
 }  // namespace dlfusion
+
+#endif

@@ -22,7 +22,10 @@ DLFUSION_INLINE Vector square_root(Vector x) {
   asm("vsqrtps %1, %0" : "=v"(root) : "v"(x));
 #elif defined(__AVX__)
   asm("vsqrtps %1, %0" : "=x"(root) : "x"(x));
+#elif defined(__aarch64__)
+  asm("fsqrt %0.4s, %1.4s" : "=w"(root) : "w"(x));
 #else
+  root = x;
   for (int lane = 0; lane < LANES; ++lane) root[lane] = __builtin_sqrtf(x[lane]);
 #endif
   return root;

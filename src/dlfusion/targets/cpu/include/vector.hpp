@@ -30,6 +30,8 @@ DLFUSION_INLINE void keep(Vector& value) {
   asm("" : "+v"(value));
 #elif defined(__AVX__)
   asm("" : "+x"(value));
+#elif defined(__aarch64__)
+  asm("" : "+w"(value));
 #else
   static_cast<void>(value);
 #endif

@@ -21,7 +21,7 @@ from dlfusion.targets.cpu.section import Section, round_up
 _MOST_PIXELS_OF_ONE_UNIT = 14
 """With one output vector, wider blocks gain nothing: loading inputs takes as long as multiplying (measured)."""
 
-_MOST_PIXELS_OF_HALVES = {16: {1: 14, 3: 9, 5: 5}, 8: {1: 7, 3: 4}}
+_MOST_PIXELS_OF_HALVES = {16: {1: 14, 3: 9, 5: 5}, 8: {1: 7, 3: 4}, 4: {1: 14, 3: 8, 5: 5}}
 """For each number of lanes: half vectors of output channels -> the widest block that fits the registers."""
 
 _HALF_CYCLES = 2.0

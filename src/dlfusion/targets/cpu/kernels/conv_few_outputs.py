@@ -26,10 +26,10 @@ MAXIMUM_OUTPUTS = 12
 MAXIMUM_KERNEL_ROWS = 32
 """As FEW_OUTPUTS_KERNEL_ROWS in conv_few_outputs.hpp."""
 
-_PIXELS = {16: {1: 16, 2: 8, 3: 8, 4: 4, 5: 4, 6: 4}, 8: {1: 8, 2: 4, 3: 4, 4: 2}}
+_PIXELS = {16: {1: 16, 2: 8, 3: 8, 4: 4, 5: 4, 6: 4}, 8: {1: 8, 2: 4, 3: 4, 4: 2}, 4: {1: 4, 2: 4, 3: 4, 4: 4, 5: 4}}
 """For each number of lanes: outputs -> pixels of the register block, a power of two whose sums fit the registers."""
 
-_SHARED_COLUMNS = {16: 11, 8: 5}
+_SHARED_COLUMNS = {16: 11, 8: 5, 4: 11}
 """For each number of lanes: the most kernel columns whose weights fit the registers beside the sums of one output."""
 
 

@@ -9,11 +9,14 @@ from dlfusion.targets.cpu.kernels.row_kernel import RowKernel, lower, vector_cou
 _CYCLES = 42.0
 """For each vector: a logarithm, an exponential and the shuffles of the window."""
 
+_MOST_CHANNELS = 16
+"""To one side; each channel of a window is a shuffle and an addition in the code."""
+
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
-    """Blocked; none if the window reaches a whole vector or further to one side."""
+    """Blocked; none if the window is wider than any that models have."""
     operator = layer.anchor.operator
-    if not isinstance(operator, Lrn) or operator.channels_after >= isa.lanes:
+    if not isinstance(operator, Lrn) or operator.channels_after > _MOST_CHANNELS:
         return ()
     kernel = RowKernel(
         header="lrn.hpp",

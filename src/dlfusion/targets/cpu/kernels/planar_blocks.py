@@ -15,6 +15,7 @@ from dlfusion.targets.cpu.kernels.register_blocks import (
 _MOST_VECTORS = {
     16: {1: 12, 2: 10, 3: 7, 4: 6, 5: 5, 6: 4, 7: 3, 8: 3, 10: 2, 12: 2},
     8: {1: 7, 2: 4, 3: 3, 4: 3, 5: 2, 6: 2, 8: 1},
+    4: {1: 14, 2: 10, 3: 7, 4: 6, 5: 5, 6: 4, 7: 3, 8: 3, 10: 2, 12: 2},
 }
 """For each number of lanes: sums per column -> the widest block whose sums, inputs and one weight fit the registers."""
 
