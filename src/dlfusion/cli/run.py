@@ -31,8 +31,9 @@ def run(
             "--input",
             "-i",
             metavar="FILE",
-            help="A .npy or image for each input in order, or one .npz. Images: RGB, resized, centre-cropped, "
-            "ImageNet mean and deviation; one-channel models get luminance in 0..1.",
+            help="A .npy or image for each input in order, or one .npz with all inputs by name. Arrays: float32 of the "
+            "input's shape. Images: RGB, resized, centre-cropped, ImageNet mean and deviation; one-channel models get "
+            "luminance in 0..1.",
             show_default=False,
         ),
     ],
