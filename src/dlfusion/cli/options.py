@@ -64,7 +64,11 @@ IsaName = Annotated[
     typer.Option("--isa", help="Instruction set: avx512, avx2 or avx512_bf16.  [default: the best for the precision]"),
 ]
 Exact = Annotated[
-    bool, typer.Option("--exact", help="Compute every convolution directly: no Winograd, which rounds more.")
+    bool,
+    typer.Option(
+        "--exact",
+        help="Compute every convolution directly: no Winograd, which rounds more and spreads NaN over its tiles.",
+    ),
 ]
 Precision = Annotated[
     str | None,

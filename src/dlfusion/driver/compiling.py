@@ -142,7 +142,7 @@ def compile(  # noqa: A001 - the API's name for it
         plan: a `Plan`, such as `dlfusion.plan` or `dlfusion.tune` makes, or the path of a plan's JSON file.
         shapes: the shapes of inputs that the model leaves open, by name.
         isa: the instruction set, `avx512`, `avx2` or `avx512_bf16` (default: the best of this CPU for the precision).
-        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
+        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more and spread NaN.
         precision: `fp32`, or `bf16`, which rounds weights to bfloat16 where that makes a layer faster, by up to 2^-8 of
             themselves, and with `avx512_bf16` the inputs that they multiply. Sums are fp32 in both.
         folder: where to write the artefact (default: a temporary folder that lives as long as the result).
