@@ -7,16 +7,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dlfusion.cli.console import EXIT_INTERRUPTED, EXIT_USER_ERROR
+from dlfusion.cli.console import EXIT_USER_ERROR
+from dlfusion.cli.start import EXIT_INTERRUPTED
 from tests.cli.invoke import invoke
 from tests.support.compilers import HAS_GXX, shell_call
 
 STAGES = ("import", "plan", "generate", "build", "check", "measure")
 """What `dlfusion compile` says on standard error when it begins each."""
+
+
+def limit_files(most_bytes: int | None) -> None:
+    """For a new process: no file may become larger, as if the disk were full then."""
+    if most_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
 
 class Compiling:
@@ -36,13 +44,12 @@ class Compiling:
 
     @contextmanager
     def running(self, most_bytes: int | None = None) -> Iterator["subprocess.Popen[str]"]:
-        """The process. It may write no file larger than `most_bytes`, as if the disk were full then."""
+        """The process; `most_bytes` are the largest file that it may write."""
 
         def prepare() -> None:
             # What is started in the background of a shell script ignores Ctrl-C, and so do its children.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            if most_bytes is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+            limit_files(most_bytes)
 
         with subprocess.Popen(
             self.command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -86,6 +93,12 @@ def test_ctrl_c_at_any_stage_leaves_nothing(compiling: Compiling, image: Path) -
         assert compiling.rests() == set(), stage
         assert compiling.output.exists() == (stage in ("check", "measure"))
     assert invoke("run", compiling.output, "--input", image).exit_code == 0
+
+
+def test_ctrl_c_while_packages_load(compiling: Compiling, tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    compiling.environment["PYTHONPATH"] = os.pathsep.join((str(tmp_path), *sys.path))
+    assert compiling.ended() == (EXIT_INTERRUPTED, "interrupted; nothing was left half-written")
 
 
 def test_kill_at_any_stage_leaves_a_cache_that_works(compiling: Compiling, image: Path) -> None:
@@ -137,6 +150,40 @@ def test_disks_that_are_full_sooner_or_later(compiling: Compiling, image: Path) 
     status, text = compiling.ended()
     assert status == 0, text
     assert invoke("run", compiling.output, "--input", image).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most_bytes", "message"),
+    [
+        (("compile", "{model}", "-t", "mlu100", "-o", "{place}/project"), 3000, "cannot write the project"),
+        (("explain", "{model}", "-s", "baseline", "--save-plan", "{place}/plan.json"), 100, "cannot write {place}"),
+        (("run", "{compiled}", "-i", "{image}", "-o", "{place}/y.npy"), 100, "cannot write {place}"),
+        (("explain", "{model}", "-s", "baseline", "--json"), None, "cannot write output: No space left on device"),
+    ],
+)
+def test_results_that_find_no_room(
+    arguments: tuple[str, ...],
+    most_bytes: int | None,
+    message: str,
+    model: Path,
+    compiled: Path,
+    image: Path,
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    names = {"model": model, "compiled": compiled, "image": image, "place": place}
+    command = [sys.executable, "-m", "dlfusion.cli", *(argument.format(**names) for argument in arguments)]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stdout=full, stderr=subprocess.PIPE,
+            text=True, check=False,
+            preexec_fn=partial(limit_files, most_bytes),
+        )  # fmt: skip
+    said = " ".join(result.stderr.split())
+    assert (result.returncode, said.count("Traceback")) == (EXIT_USER_ERROR, 0), said
+    assert message.format(**names) in said
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.skipif(not HAS_GXX, reason="needs g++")

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import helper
 from PIL import Image
 
 from tests.cli.invoke import invoke
 from tests.cli.test_errors import refused
+from tests.support.onnx_models import make_model
 
 SHAPE = (1, 3, 17, 19)
 ZEROS = np.zeros(SHAPE, np.float32)
@@ -109,3 +112,18 @@ def test_pictures_that_no_memory_holds(compiled: Path, tmp_path: Path) -> None:
     header = struct.pack("<2sIHHI IiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 1 << 20, 1 << 20, 1, 24, 0, 0, 0, 0, 0, 0)
     (tmp_path / "x.bmp").write_bytes(header)
     assert "x.bmp cannot be read" in refused("run", compiled, "--input", tmp_path / "x.bmp")
+
+
+def test_inputs_and_outputs_of_any_name(tmp_path: Path) -> None:
+    names = ["file", "../up", "allow_pickle", "a b.npy"]
+    nodes = [helper.make_node("Relu", ["file"], [name]) for name in names[1:]]
+    onnx.save(make_model(nodes, {"file": (1, 2, 3, 4)}, outputs=names[1:]), tmp_path / "m.onnx")
+    x = np.random.default_rng(1).standard_normal((1, 2, 3, 4), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    result = invoke("run", tmp_path / "m.onnx", "-i", tmp_path / "x.npy", "-o", tmp_path / "y.npz", "-s", "baseline")
+    assert result.exit_code == 0, result.output
+    with np.load(tmp_path / "y.npz") as archive:
+        assert sorted(archive.files) == sorted(names[1:])
+        for name in names[1:]:
+            np.testing.assert_array_equal(archive[name], np.maximum(x, 0))
+    assert not (tmp_path.parent / "up.npy").exists()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO, TypeVar
 
 from rich.console import Console
 
+from dlfusion.cli.start import EXIT_INTERRUPTED, INTERRUPTED
 from dlfusion.errors import DlfusionError, PlanWarning
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """A disk or quota is full, a file as large as it may be, or nothing can be written there at all."""
 NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """What Python's tempfile says in that case."""
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 PLAIN_WIDTH = 180
 """Columns of a table that is not written to a terminal, where no width is known."""
 
@@ -87,7 +87,7 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
             where = f" {error.filename}" if error.filename else " output"
             _fail(f"cannot write{where}: {error.strerror}; make room, or write to another disk")
         except KeyboardInterrupt:
-            messages().print("interrupted; nothing was left half-written", markup=False)
+            messages().print(INTERRUPTED, markup=False)
             sys.exit(EXIT_INTERRUPTED)
 
     return run
