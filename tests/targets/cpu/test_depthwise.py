@@ -52,7 +52,7 @@ def test_other_kernels() -> None:
 def test_several_filters_for_each_channel() -> None:
     """Channels that fill no unit, that end within one of several output units, and epilogues at every row."""
     networks = []
-    for filters, channels, height, width in ((2, 20, 7, 9), (2, 33, 5, 14), (2, 5, 6, 2), (3, 17, 5, 8), (8, 3, 4, 5)):
+    for filters, channels, height, width in ((2, 20, 7, 9), (2, 33, 5, 14), (2, 5, 6, 2), (3, 17, 5, 8), (4, 3, 4, 5)):
         for stride in (1, 2):
             operator = Conv((3, 3), (stride, stride), (1, 1, 1, 1), groups=channels)
             parameters = [(channels * filters, 1, 3, 3), (channels * filters,)]
