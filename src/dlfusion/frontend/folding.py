@@ -85,7 +85,6 @@ FAST = frozenset(
         "ReduceSumSquare",
         "Relu",
         "Reshape",
-        "Resize",
         "Round",
         "Shape",
         "Sigmoid",
@@ -108,6 +107,9 @@ FAST = frozenset(
     ]
 )
 """Operators of which onnx computes millions of elements in a second."""
+
+RESIZED_ELEMENTS = 1 << 20
+"""The same for Resize, which loops over rows and columns only: seconds for so many."""
 
 SHRINKING = frozenset({"Compress", "NonZero"})
 """Operators whose result has a size that depends on numbers, but not one of another order than what they read."""
@@ -167,10 +169,11 @@ class _Limits:
                 return False
             computed = read
         is_fast = node.op_type in FAST and output.dtype is not onnx_ir.DataType.STRING
-        if not is_fast and read + computed > SLOW_ELEMENTS:
+        most = RESIZED_ELEMENTS if node.op_type == "Resize" else SLOW_ELEMENTS
+        if not is_fast and read + computed > most:
             raise UnsupportedError(
                 f"{_title(node)} reads {read} elements of constants and computes {computed}: of this operator at most "
-                f"{SLOW_ELEMENTS} are computed on import. {_ADVICE}"
+                f"{most} are computed on import. {_ADVICE}"
             )
         self._bytes -= math.ceil(computed * _element_bytes(output.dtype))
         if self._bytes < 0:
@@ -205,4 +208,4 @@ def _stored_bytes(model: onnx_ir.Model) -> int:
 
 def _element_bytes(kind: onnx_ir.DataType | None) -> float:
     """What an element takes; texts, which have no size of their own, and what is unknown count as the largest one."""
-    return 16 if kind in (None, onnx_ir.DataType.STRING) else kind.itemsize
+    return 16 if kind in (None, onnx_ir.DataType.STRING, onnx_ir.DataType.UNDEFINED) else kind.itemsize

@@ -21,12 +21,15 @@ def inline_functions(model: onnx_ir.Model) -> None:
     """Changes `model` until it calls no functions.
 
     Raises:
-        ModelError: functions call themselves, directly or through others.
+        ModelError: functions call themselves, directly or through others, or a call does not fit its function.
         UnsupportedError: there would be too many calls.
     """
     if model.functions:
         _require_few_calls(model)
-        InlinePass()(model)
+        try:
+            InlinePass()(model)
+        except Exception as error:  # onnx_ir states no exceptions of its own: whatever it raises, the model is at fault
+            raise ModelError(f"a call of one of the model's functions contradicts the function: {error}") from error
 
 
 def _require_few_calls(model: onnx_ir.Model) -> None:
