@@ -1,9 +1,6 @@
 """What is damaged, impossible or in the way ends a command with status 2, and leaves nothing half-written."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ import pytest
 from dlfusion.cli.console import EXIT_USER_ERROR, guarded
 from tests.cli.invoke import invoke
 from tests.cli.test_errors import refused
-from tests.support.compilers import HAS_GXX
 
 
 @pytest.fixture
@@ -85,26 +81,6 @@ def test_core_counts_that_the_machine_lacks(cores: str, model: Path, output: Pat
     assert list(output.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((1, 3, 17, 19), np.complex64), "holds complex64 for input x, expected real numbers"),
-        (np.zeros((1, 3, 17, 19), bool), "holds bool for input x"),
-        (np.full((1, 3, 17, 19), "text"), "holds <U4 for input x"),
-        (np.zeros((2, 3, 17, 19), np.float32), "an array of shape 2 x 3 x 17 x 19"),
-        (np.float32(0), "an array of shape a single number"),
-    ],
-)
-def test_arrays_that_do_not_fit(array: Any, message: str, compiled: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", array)
-    assert message in refused("run", compiled, "--input", tmp_path / "x.npy")
-
-
-def test_archives_without_the_models_inputs(compiled: Path, tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", z=np.zeros((1, 3, 17, 19), np.float32))
-    assert "holds ['z'], but the model's inputs ['x']" in refused("run", compiled, "--input", tmp_path / "x.npz")
-
-
 @pytest.mark.parametrize("compiler", ["no-such-compiler", "false", "true"])
 def test_compilers_that_do_not_work(
     compiler: str, model: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,31 +89,6 @@ def test_compilers_that_do_not_work(
     monkeypatch.setenv("DLFUSION_CACHE_DIR", str(tmp_path / "cache"))
     assert f"CXX (now '{compiler}')" in refused("compile", model, "-o", output, "--strategy", "baseline")
     assert list(output.parent.iterdir()) == []
-
-
-@pytest.mark.skipif(not HAS_GXX, reason="needs g++")
-def test_a_cache_that_cannot_be_written_is_done_without(
-    model: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("DLFUSION_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    result = invoke("compile", model, "-o", output, "--strategy", "baseline")
-    assert result.exit_code == 0, result.output
-    assert "cannot be written" in " ".join(result.stderr.split())
-    assert (output / "model.so").is_file()
-
-
-def test_two_compilations_of_one_model_at_once(model: Path, output: Path, image: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dlfusion.cli", "compile", str(model), "-o", str(output), "--strategy", "baseline"]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "DLFUSION_CACHE_DIR": str(tmp_path / "cache"),
-    }
-    processes = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(timeout=200) for process in processes] == [0, 0]
-    assert list(output.parent.iterdir()) == [output]
-    assert invoke("run", output, "--input", image).exit_code == 0
 
 
 def test_too_little_memory_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:

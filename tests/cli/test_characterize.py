@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 from dlfusion import driver
 from dlfusion.characterization import insight
 from dlfusion.cli.characterize import characterize
-from dlfusion.cli.console import EXIT_INTERRUPTED, EXIT_USER_ERROR, guarded
+from dlfusion.cli.console import EXIT_USER_ERROR, guarded
+from dlfusion.cli.start import EXIT_INTERRUPTED
 from dlfusion.cost.profile import Profile
 from dlfusion.report.characterization import PAGE
 from tests.support.toy_profiles import INSIGHT, toy_profile

@@ -75,7 +75,7 @@ def test_run_shows_the_five_best_classes_in_order(compiled: Path, image: Path, t
 
 def test_run_compiles_a_model_on_the_way_and_reads_archives(model: Path, image: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "named.npz", x=np.load(image))
-    np.savez(tmp_path / "unnamed.npz", np.load(image)[0])
+    np.savez(tmp_path / "unnamed.npz", np.load(image))
     named, unnamed = (invoke_json("run", model, "-i", tmp_path / f"{name}.npz") for name in ("named", "unnamed"))
     assert named == unnamed
 

@@ -7,8 +7,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from dlfusion.cli.console import EXIT_INTERRUPTED, EXIT_USER_ERROR, guarded
+from dlfusion.cli.console import EXIT_USER_ERROR, guarded
 from dlfusion.cli.options import parse_shapes
+from dlfusion.cli.start import EXIT_INTERRUPTED
 from dlfusion.errors import InputError
 from tests.cli.invoke import invoke
 from tests.support.onnx_models import make_model

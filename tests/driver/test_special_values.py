@@ -3,6 +3,7 @@
 Maxima are the exception: ONNX Runtime loses some NaNs there, ours keep all, as the reference does.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,28 @@ def test_special_values_go_where_they_go_in_onnx_runtime(name: str, strategy: st
     with dlfusion.compile(model, strategy=strategy, exact=True) as compiled:
         (actual,) = compiled.outputs(x)
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_winograd_spreads_them_over_the_tiles_that_read_them_and_no_further(value: float) -> None:
+    tile, row, column = 4, 9, 17
+    model = make_model(
+        node("Conv", "w", pads=[1, 1, 1, 1]), {"x": (1, 16, 24, 24)}, constants={"w": weights(16, 16, 3, 3)}
+    )
+    network = import_model(model)
+    plan = dlfusion.plan(network, strategy="all-cores", exact=True)
+    plan = replace(plan, blocks=tuple(replace(block, algorithms=((0, f"winograd{tile}"),)) for block in plan.blocks))
+    x = np.random.default_rng(7).standard_normal((1, 16, 24, 24)).astype(np.float32)
+    x[0, 3, row, column] = value
+    with dlfusion.compile(network, plan=plan) as compiled:
+        (result,) = compiled.outputs(x)
+    (expected,) = evaluate(network.graph, [x])
+    reached = np.isnan(result[0]).all(axis=0)
+    assert (np.isnan(result[0]).any(axis=0) == reached).all()
+    assert reached[row - 1 : row + 2, column - 1 : column + 2].all()
+    places = np.argwhere(reached)
+    assert (np.abs(places - (row, column)) <= tile).all()
+    np.testing.assert_allclose(result[0][:, ~reached], expected[0][:, ~reached], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MAXIMA)

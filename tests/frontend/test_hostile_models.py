@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir
 import pytest
-from onnx import ModelProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from dlfusion.errors import ModelError, UnsupportedError
-from dlfusion.frontend import load
+from dlfusion.frontend import folding, load
 from dlfusion.layers.describe import describe
 from dlfusion.passes import clean
 from tests.support.onnx_models import make_model, weights
@@ -106,11 +108,125 @@ def test_inputs_and_results_that_no_memory_holds() -> None:
         load(make_model([enlarge], {"x": (1, 1, 4, 4)}, opset=8))
 
 
-def test_constants_that_no_memory_holds() -> None:
-    nodes = [helper.make_node("ConstantOfShape", ["s"], ["c"]), helper.make_node("Add", ["x", "c"], ["y"])]
-    sizes = {"s": np.array([1, 1 << 20, 1 << 20], np.int64)}
-    with pytest.raises(UnsupportedError, match="ConstantOfShape"):
-        load(make_model(nodes, {"x": (1, 3, 8)}, constants=sizes))
+def integers(*values: int) -> NDArray[np.int64]:
+    return np.array(values, np.int64)
+
+
+def reading(computing: NodeProto, **constants: NDArray[Any]) -> ModelProto:
+    """A model that adds to its input the largest element of `c`, which a node computes from constants."""
+    nodes = [
+        computing,
+        helper.make_node("Cast", ["c"], ["d"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["d"], ["e"], keepdims=0),
+        helper.make_node("Add", ["x", "e"], ["y"]),
+    ]
+    return make_model(nodes, {"x": (1, 3, 8)}, constants=constants)
+
+
+ONE = np.ones((1, 1, 4, 4), np.float32)
+LARGE: dict[str, tuple[list[str], dict[str, Any], dict[str, NDArray[Any]]]] = {
+    "ConstantOfShape": (["s"], {}, {"s": integers(1 << 20, 1 << 20)}),
+    "Expand": (["v", "s"], {}, {"v": np.ones(1, np.float32), "s": integers(1 << 15, 1 << 15)}),
+    "Tile": (["v", "s"], {}, {"v": np.ones(1, np.float32), "s": integers(1 << 30)}),
+    "Pad": (["v", "s"], {}, {"v": np.ones(1, np.float32), "s": integers(0, 1 << 30)}),
+    "Range": (["a", "s", "b"], {}, {"a": np.array(0), "s": np.array(1 << 31), "b": np.array(1)}),
+    "OneHot": (["i", "s", "v"], {}, {"i": integers(0, 1), "s": np.array(1 << 30), "v": np.ones(2, np.float32)}),
+    "MatMul": (["v", "w"], {}, {"v": np.ones((1 << 15, 1), np.float32), "w": np.ones((1, 1 << 14), np.float32)}),
+    "Gather": (["v", "i"], {}, {"v": np.ones((1, 1 << 15), np.float32), "i": np.zeros(1 << 14, np.int64)}),
+    "Concat": (["v"] * 3000, {"axis": 0}, {"v": np.ones(1 << 17, np.float32)}),
+}
+
+
+@pytest.mark.parametrize("operator", LARGE)
+def test_constants_that_no_memory_holds(operator: str) -> None:
+    inputs, attributes, constants = LARGE[operator]
+    node = helper.make_node(operator, inputs, ["c"], "huge", **attributes)
+    with pytest.raises(UnsupportedError, match=rf"{operator} huge computes \d+ elements .* may take 1024 MiB in all"):
+        load(reading(node, **constants))
+
+
+def test_constants_that_double_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folding, "FREE_BYTES", 1 << 20)
+    nodes = [helper.make_node("Concat", [f"v{index}"] * 2, [f"v{index + 1}"], axis=0) for index in range(40)]
+    nodes += [helper.make_node("ReduceMax", ["v40"], ["m"]), helper.make_node("Add", ["x", "m"], ["y"])]
+    with pytest.raises(UnsupportedError, match="the computed constants of this model may take 1 MiB in all"):
+        load(make_model(nodes, {"x": (1, 3, 8)}, constants={"v0": np.ones(1, np.float32)}))
+
+
+@pytest.mark.parametrize(
+    ("node", "constants"),
+    [
+        (helper.make_node("HannWindow", ["n"], ["c"], "slow"), {"n": np.array(1 << 20)}),
+        (
+            helper.make_node("Resize", ["v", "", "s"], ["c"], "slow", mode="cubic"),
+            {"v": ONE, "s": np.array([1, 1, 300, 300], np.float32)},
+        ),
+        (helper.make_node("Conv", ["v", "w"], ["c"], "slow", pads=[300] * 4), {"v": ONE, "w": ONE}),
+        (
+            helper.make_node("Einsum", ["v"] * 2, ["c"], "slow", equation="bcij,dekl->"),
+            {"v": ONE + np.zeros((99, 99, 4, 4))},
+        ),
+    ],
+)
+def test_constants_that_take_long(node: NodeProto, constants: dict[str, NDArray[Any]]) -> None:
+    with pytest.raises(UnsupportedError, match=r"slow reads \d+ elements of constants .* at most (32768|1048576) are"):
+        load(reading(node, **constants))
+
+
+def test_constants_of_usual_size_are_computed() -> None:
+    positions = np.ones((1, 192, 14, 14), np.float32)
+    resize = helper.make_node("Resize", ["v", "", "s"], ["c"], mode="cubic")
+    graph = load(reading(resize, v=positions, s=np.array([1, 1, 2, 2], np.float32)))
+    assert [node.operator.label for node in graph.nodes] == ["Affine"]
+
+
+def calling(bodies: list[list[NodeProto]]) -> ModelProto:
+    """A model that calls the last of its functions f0, f1, ... from a to b."""
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    call = helper.make_node(f"f{len(bodies) - 1}", ["x"], ["y"], domain="own")
+    model = make_model([call], {"x": (1, 3, 8, 8)}, domains=["own"])
+    for index, body in enumerate(bodies):
+        model.functions.append(helper.make_function("own", f"f{index}", ["a"], ["b"], body, imports))
+    return model
+
+
+def twice(operator: str) -> list[NodeProto]:
+    """A function's nodes: it applies another one two times."""
+    return [
+        helper.make_node(operator, ["a"], ["m"], domain="own"),
+        helper.make_node(operator, ["m"], ["b"], domain="own"),
+    ]
+
+
+def test_functions_that_call_one_another_twice() -> None:
+    relu = [helper.make_node("Relu", ["a"], ["b"])]
+    graph = load(calling([relu, *(twice(f"f{index}") for index in range(3))]))
+    assert [node.operator.label for node in graph.nodes] == ["Relu"] * 8
+    with pytest.raises(UnsupportedError, match="too often: f0, for one, 1152921504606846976 times"):
+        load(calling([relu, *(twice(f"f{index}") for index in range(60))]))
+
+
+def test_a_call_that_does_not_fit_its_function() -> None:
+    model = calling([[helper.make_node("Relu", ["a"], ["b"])]])
+    model.functions[0].output.append("a")
+    with pytest.raises(ModelError, match="a call of one of the model's functions contradicts the function"):
+        load(model)
+
+
+def test_constants_that_cannot_be_computed() -> None:
+    nodes = [helper.make_node("Mul", ["v", "w"], ["c"], "odd"), helper.make_node("Add", ["x", "c"], ["y"])]
+    model = make_model(nodes, {"x": (1, 3, 8)}, constants={"v": weights(3, 1), "w": weights(4, 2)})
+    with pytest.raises(UnsupportedError, match="Mul odd: it reads nothing but constants, and could not be computed"):
+        load(model)
+    model.graph.initializer[0].data_type = TensorProto.UNDEFINED
+    with pytest.raises((ModelError, UnsupportedError)):
+        load(model)
+
+
+@pytest.mark.parametrize("callee", ["f0", "f1"])
+def test_functions_that_call_themselves(callee: str) -> None:
+    with pytest.raises(ModelError, match=r"functions call one another in a circle: f\d -> f\d"):
+        load(calling([twice(callee), twice("f0")]))
 
 
 def test_a_newer_operator_set_than_is_known() -> None:

@@ -10,6 +10,8 @@ from onnx import NodeProto, helper
 from dlfusion.errors import UnsupportedError
 from dlfusion.frontend import load
 from dlfusion.graph.graph import Graph
+from dlfusion.passes import clean
+from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights
 
 Constants = dict[str, NDArray[Any]]
@@ -40,9 +42,12 @@ def check(
 AXES = [(2, 3), (-1, -2), (1,), (1, 2, 3), (2,), (3,), (1, 3), (1, -2)]
 
 
+REDUCTIONS = ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL1", "ReduceL2"]
+
+
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("keepdims", [0, 1])
-@pytest.mark.parametrize("operator", ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceSumSquare"])
+@pytest.mark.parametrize("operator", [*REDUCTIONS, "ReduceLogSumExp"])
 def test_reductions(operator: str, keepdims: int, axes: tuple[int, ...]) -> None:
     is_input = operator == "ReduceSum"
     for opset in (11, 13, 18, 20):
@@ -52,9 +57,28 @@ def test_reductions(operator: str, keepdims: int, axes: tuple[int, ...]) -> None
             check([node(operator, "x", "y", keepdims=keepdims, axes=axes)], opset=opset)
 
 
-@pytest.mark.parametrize("operator", ["ReduceL1", "ReduceL2"])
+@pytest.mark.parametrize("axes", AXES)
+def test_logarithms_of_sums(axes: tuple[int, ...]) -> None:
+    check([node("Exp", "x", "e"), node("ReduceLogSum", "e", "y", axes=axes)])
+
+
+@pytest.mark.parametrize("axes", [(1,), (2, 3), (3,)])
+def test_logarithms_of_sums_of_numbers_whose_exponentials_overflow(axes: tuple[int, ...]) -> None:
+    nodes = [node("Mul", "x scale", "m"), node("Add", "m shift", "s"), node("ReduceLogSumExp", "s", "y", axes=axes)]
+    check(nodes, {"scale": np.full(1, 90, np.float32), "shift": np.full(1, 40, np.float32)})
+
+
+def test_the_logarithm_of_a_sum_of_infinite_exponentials() -> None:
+    shape, infinity = (1, 2, 2, 3), np.float32(np.inf)
+    rows = np.array([[-infinity] * 3, [infinity, 0, -infinity]], np.float32)
+    graph = clean(load(make_model([node("ReduceLogSumExp", "x", "y", axes=[3])], {"x": shape})))
+    (result,) = evaluate(graph, [np.broadcast_to(rows, shape)])
+    np.testing.assert_array_equal(result.reshape(2, 2), [[-infinity, infinity]] * 2)
+
+
+@pytest.mark.parametrize("operator", ["ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp"])
 @pytest.mark.parametrize("shape", [SHAPE, (3, 6), (2, 6, 9), (2, 1, 3, 4)])
-def test_norms_of_channels(operator: str, shape: tuple[int, ...]) -> None:
+def test_reductions_of_channels(operator: str, shape: tuple[int, ...]) -> None:
     check([node(operator, "x", "y", axes=[1])], shape=shape)
 
 
@@ -67,8 +91,8 @@ def test_reductions_of_everything_and_nothing() -> None:
     assert labels(graph) == ["Relu"]
     with pytest.raises(UnsupportedError, match=r"reduces the batch of \(2, 6, 7, 5\), axis 0"):
         load(make_model([node("ReduceMean", "x", "y", axes=[0])], {"x": SHAPE}))
-    with pytest.raises(UnsupportedError, match=r"reduces axes of the map of .*; only channels are supported"):
-        load(make_model([node("ReduceL2", "x", "y", axes=[2, 3])], {"x": SHAPE}))
+    with pytest.raises(UnsupportedError, match=r"reduces axes \[2\] of .*; all or none behind 1 can be"):
+        load(make_model([node("ReduceL2", "x", "y", axes=[2])], {"x": (1, 2, 3, 4, 5)}))
 
 
 SCALES: Constants = {"scale": weights(6), "shift": weights(6, seed=1)}
@@ -106,8 +130,19 @@ def test_layer_normalization_of_maps() -> None:
     graph = check([node("LayerNormalization", "x scale", "y", axis=1, epsilon=1e-2)], equal)
     assert labels(graph) == ["GroupNormalize g1", "Affine"]
     check([node("LayerNormalization", "x scale shift", "y")], SCALES, shape=(3, 6))
-    with pytest.raises(UnsupportedError, match="it normalizes axes 2 to 3 of"):
-        load(make_model([node("LayerNormalization", "x s", "y", axis=2)], {"x": SHAPE}, constants={"s": weights(7, 5)}))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [(SHAPE, 2), (SHAPE, -2), ((1, 4, 3, 5, 2), 2), ((2, 4, 3, 5, 2), 3)])
+def test_layer_normalization_of_places(shape: tuple[int, ...], axis: int) -> None:
+    sizes = shape[axis:]
+    constants: Constants = {
+        "scale": weights(*sizes),
+        "shift": weights(*sizes, seed=1),
+        "one": np.ones(sizes, np.float32),
+    }
+    check([node("LayerNormalization", "x scale shift", "y", axis=axis)], constants, shape)
+    graph = check([node("LayerNormalization", "x one", "y", axis=axis, epsilon=1e-2)], constants, shape)
+    assert [label for label in labels(graph) if not label.startswith("Reshape")][1:] == []
 
 
 def test_conv_next_moves_no_data() -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, MutableSequence
 from random import Random
 from typing import Any
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from dlfusion.frontend import SUPPORTED_OPERATORS
@@ -117,7 +118,7 @@ def _tensor(model: ModelProto, random: Random) -> None:
 
 
 def _change_tensor(tensor: TensorProto, random: Random) -> None:
-    match random.randrange(7):
+    match random.randrange(8):
         case 0:
             tensor.data_type = random.choice((*TensorProto.DataType.values(), 99))
         case 1:
@@ -131,11 +132,76 @@ def _change_tensor(tensor: TensorProto, random: Random) -> None:
             set_external_data(tensor, random.choice(PATHS), random.choice((None, 0, 5, -1)), random.choice((None, 8)))
             if random.random() < 0.5:
                 tensor.ClearField("raw_data")
+        case 5:
+            _change_number(tensor, random)
         case _:
             content = bytearray(tensor.raw_data)
             for _ in range(8):
                 _flip(content, random)
             tensor.raw_data = bytes(content)
+
+
+def _change_number(tensor: TensorProto, random: Random) -> None:
+    """Makes one number of a constant an extreme one."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return
+    try:
+        array = numpy_helper.to_array(tensor).copy()
+    except (ValueError, TypeError, KeyError):  # damaged already
+        return
+    if array.size and array.dtype.kind in "fiu":
+        value = np.array(random.choice(FLOATS if array.dtype.kind == "f" else INTEGERS))
+        with np.errstate(all="ignore"):
+            array.reshape(-1)[random.randrange(array.size)] = value.astype(array.dtype)
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+def _computed(model: ModelProto, random: Random) -> None:
+    """Makes a node read what another computes from a few numbers: perhaps more than memory holds."""
+    graph, node = model.graph, _node(model, random)
+    sizes = [random.choice((0, 1, 2, 3, 8, 64, 1000, 2**16, 2**20, 2**31, -1)) for _ in range(random.randint(1, 4))]
+    number = random.choice((np.float32(0.5), np.ones((1,) * len(sizes), np.float32), np.arange(6, dtype=np.float32)))
+    operator, inputs, attributes = random.choice(COMPUTING)
+    constants = {"sizes": np.array(sizes), "number": np.asarray(number), "scales": np.array(sizes, np.float32)}
+    constants |= {"zero": np.array(0), "end": np.array(sizes[0]), "one": np.array(1)}
+    graph.initializer.extend(numpy_helper.from_array(constants[name], name) for name in sorted({*inputs} - {""}))
+    graph.node.insert(0, helper.make_node(operator, inputs, ["computed"], **attributes))
+    if node.input:
+        node.input[random.randrange(len(node.input))] = "computed"
+
+
+COMPUTING: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
+    ("ConstantOfShape", ("sizes",), {}),
+    ("Expand", ("number", "sizes"), {}),
+    ("Tile", ("number", "sizes"), {}),
+    ("Pad", ("number", "sizes"), {}),
+    ("Resize", ("number", "", "scales"), {}),
+    ("Range", ("zero", "end", "one"), {}),
+    ("OneHot", ("sizes", "end", "scales"), {}),
+    ("HannWindow", ("end",), {}),
+    ("Concat", ("number",) * 500, {"axis": 0}),
+    ("Einsum", ("number", "number"), {"equation": "...i,...j->...ij"}),
+)
+"""Operators whose result may be larger than what they read, with inputs and attributes."""
+
+
+def _function(model: ModelProto, random: Random) -> None:
+    """Moves a node into a function, which may call another that calls it twice, and so on, or itself."""
+    node = _node(model, random)
+    inner = NodeProto()
+    inner.CopyFrom(node)
+    inputs, outputs = ([name for name in names if name] for names in (node.input, node.output))
+    depth = random.choice((1, 2, 3, 40))
+    for level in range(depth):
+        callee, first = f"level{level - 1}", [f"first.{name}" for name in outputs]
+        twice = [helper.make_node(callee, inputs, names, domain="own") for names in (first, outputs)]
+        body = twice if level else [inner]
+        if level == depth - 1 and random.random() < 0.2:
+            body = [helper.make_node(f"level{level}", inputs, outputs, domain="own")]
+        imports = [*model.opset_import, helper.make_opsetid("own", 1)]
+        model.functions.append(helper.make_function("own", f"level{level}", inputs, outputs, body, imports))
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    node.CopyFrom(helper.make_node(f"level{depth - 1}", inputs, outputs, domain="own"))
 
 
 def _shape(model: ModelProto, random: Random) -> None:
@@ -228,6 +294,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     _attribute,
     _attribute,
     _tensor,
+    _tensor,
+    _computed,
+    _function,
     _shape,
     _edge,
     _edge,

@@ -12,15 +12,18 @@ from dlfusion.graph.graph import Graph
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
+from dlfusion.ops.binary import Binary
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.conv_transpose import ConvTranspose
+from dlfusion.ops.div import Div
 from dlfusion.ops.gemm import Gemm
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
 from dlfusion.ops.lp_pool import LpPool
+from dlfusion.ops.max import Max
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
@@ -28,6 +31,7 @@ from dlfusion.ops.pad import Pad, PadMode
 from dlfusion.ops.reshape import Reshape
 from dlfusion.ops.resize import Resize
 from dlfusion.ops.slice import Slice, Triple
+from dlfusion.ops.sub import Sub
 from dlfusion.ops.transpose import Transpose
 from dlfusion.passes import PASSES, clean
 from dlfusion.runtime.reference import evaluate
@@ -283,18 +287,37 @@ def test_pool_of_a_single_element_keeps_streaming() -> None:
     assert operators(cleaned(builder, value)) == [MaxPool((1, 1))]
 
 
-def test_products_read_factors_instead_of_their_copies() -> None:
-    for swapped in (False, True):
-        builder = GraphBuilder("expanded")
-        x = builder.input("x", (2, 6, 7, 5))
-        factor = builder.node(GlobalAveragePool(), [x])
-        operands = [x, builder.node(Resize(7, 5), [factor])]
-        builder.output(builder.node(Mul(), operands[::-1] if swapped else operands))
-        graph = builder.build()
-        cleaned = clean(graph)
-        assert [node.operator.label for node in cleaned.nodes] == ["GlobalAveragePool", "Mul"]
-        assert cleaned.nodes[1].inputs == (x, factor)
-        assert_same_results(graph, cleaned)
+SMALL = {"element": AveragePool((7, 5)), "row": AveragePool((7, 1)), "column": AveragePool((1, 5))}
+
+
+@pytest.mark.parametrize("operator", [Mul(), Add(), Max(), Sub(), Div(reversed=True)])
+@pytest.mark.parametrize("small", SMALL)
+@pytest.mark.parametrize("is_first", [False, True])
+def test_operands_are_read_instead_of_their_copies(operator: Binary, small: str, is_first: bool) -> None:
+    builder = GraphBuilder("expanded")
+    x = builder.input("x", (2, 6, 7, 5))
+    operand = builder.node(SMALL[small], [x])
+    operands = [x, builder.node(Resize(7, 5), [operand])]
+    builder.output(builder.node(operator, operands[::-1] if is_first else operands))
+    graph = builder.build()
+    cleaned = clean(graph)
+    assert len(cleaned.nodes) == 2
+    assert cleaned.nodes[1].inputs == (x, operand)
+    assert cleaned.nodes[1].operator == (operator.swapped() if is_first else operator)
+    assert_same_results(graph, cleaned)
+
+
+def test_copies_that_meet_a_constant_or_something_smaller_stay() -> None:
+    builder = GraphBuilder("expanded")
+    x = builder.input("x", (2, 6, 7, 5))
+    factor = builder.node(GlobalAveragePool(), [x])
+    expanded = builder.node(Resize(7, 5), [factor])
+    builder.output(builder.node(Mul(), [expanded], [weights(6, 7, 5)]))
+    builder.output(builder.node(Sub(), [expanded, builder.node(AveragePool((7, 1)), [x])]))
+    graph = builder.build()
+    cleaned = clean(graph)
+    assert len(cleaned.nodes) == len(graph.nodes)
+    assert_same_results(graph, cleaned)
 
 
 def test_resized_maps_of_more_than_one_element_are_no_factors() -> None:

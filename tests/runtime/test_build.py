@@ -122,7 +122,7 @@ def test_a_compiler_that_hangs_is_stopped(
     monkeypatch.setenv("CXX", str(hanging))
     start = time.monotonic()
     with pytest.raises(BuildError, match=r"did not finish within 3 s(.|\n)*blocks\.cpp(.|\n)*CXX"):
-        build(tiny_program(), tmp_path / "model", cache=Cache(tmp_path / "cache"), timeout_seconds=3.0)
+        build(tiny_program(), tmp_path / "model", cache=Cache(tmp_path / "cache"), compiler_seconds=3.0)
     assert time.monotonic() - start < 30
     assert not (tmp_path / "model").exists()
 

@@ -13,8 +13,8 @@ from dlfusion.errors import BuildError
 from dlfusion.machine.host import host
 from dlfusion.runtime.cache import open_cache
 from dlfusion.runtime.toolchain import (
-    DEFAULT_TIMEOUT_SECONDS,
     ProcessGroup,
+    allowed_seconds,
     compile_command,
     error_tail,
     find_compiler,
@@ -86,7 +86,7 @@ def _build(folder: Path) -> Path:
         compile_command(compiler, (), str(_SOURCE), "hide_avx512.o"),
         link_command(compiler, ["hide_avx512.o"], "hide_avx512.so"),
     ):
-        status, text = group.run(command, folder, DEFAULT_TIMEOUT_SECONDS)
+        status, text = group.run(command, folder, allowed_seconds())
         if status != 0:
             raise BuildError(f"{_SOURCE.name} does not compile with {compiler.description}:\n{error_tail(text)}")
     return folder / "hide_avx512.so"

@@ -1,5 +1,5 @@
 """Makes `python -m dlfusion.cli` the same as `dlfusion`."""
 
-from dlfusion.cli.main import main
+from dlfusion.cli.start import main
 
 main()

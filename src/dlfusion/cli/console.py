@@ -4,6 +4,7 @@ Results go to standard output, everything else (progress, warnings, errors) to s
 can be piped.
 """
 
+import errno
 import functools
 import json
 import math
@@ -12,10 +13,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO, TypeVar
 
 from rich.console import Console
 
+from dlfusion.cli.start import EXIT_INTERRUPTED, INTERRUPTED
 from dlfusion.errors import DlfusionError, PlanWarning
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""A disk or quota is full, a file as large as it may be, or nothing can be written there at all."""
+NO_TEMPORARY_FOLDER = "No usable temporary directory"
+"""What Python's tempfile says in that case."""
 PLAIN_WIDTH = 180
 """Columns of a table that is not written to a terminal, where no width is known."""
 
@@ -45,6 +50,7 @@ def messages() -> Console:
 def print_json(document: object) -> None:
     """Write one JSON document to standard output. JSON has no infinity and no NaN: they become null."""
     sys.stdout.write(json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()  # here, where a full disk can still be told
 
 
 def _finite(document: object) -> object:
@@ -61,7 +67,7 @@ def _finite(document: object) -> object:
 def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """The command with its failures turned into exit codes: 2 for what the user can put right, 130 for Ctrl-C.
 
-    Too little memory is the former: another model, shape or machine helps.
+    Too little memory or disk is the former: another model, shape, folder or machine helps.
 
     Any other exception is a bug and keeps its traceback.
     """
@@ -72,20 +78,24 @@ def guarded(command: Callable[Parameters, Result]) -> Callable[Parameters, Resul
         try:
             return command(*args, **kwargs)
         except DlfusionError as error:
-            messages().print(f"error: {error}", style="bold red", markup=False)
-            sys.exit(EXIT_USER_ERROR)
+            _fail(str(error))
         except MemoryError as error:
-            messages().print(
-                f"error: there is not enough memory for this model and shape: {str(error) or 'none is left'}",
-                style="bold red",
-                markup=False,
-            )
-            sys.exit(EXIT_USER_ERROR)
+            _fail(f"there is not enough memory for this model and shape: {str(error) or 'none is left'}")
+        except OSError as error:
+            if error.errno not in DISK_ERRORS and NO_TEMPORARY_FOLDER not in str(error):
+                raise
+            where = f" {error.filename}" if error.filename else " output"
+            _fail(f"cannot write{where}: {error.strerror}; make room, or write to another disk")
         except KeyboardInterrupt:
-            messages().print("interrupted; nothing was left half-written", markup=False)
+            messages().print(INTERRUPTED, markup=False)
             sys.exit(EXIT_INTERRUPTED)
 
     return run
+
+
+def _fail(message: str) -> NoReturn:
+    messages().print(f"error: {message}", style="bold red", markup=False)
+    sys.exit(EXIT_USER_ERROR)
 
 
 def _warning_display() -> Callable[..., None]:

@@ -1,5 +1,6 @@
 """Writing files so that an interruption leaves the old file or none."""
 
+import os
 from pathlib import Path
 
 from dlfusion.errors import InputError
@@ -22,7 +23,7 @@ def write_bytes(file: Path, content: bytes) -> None:
     """
     if not file.parent.is_dir():
         raise InputError(f"cannot write {file}: the folder {file.parent} does not exist; make it first")
-    temporary = file.with_name(f".{file.name}.part")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")  # another process may write the same file
     try:
         temporary.write_bytes(content)
         temporary.replace(file)

@@ -1,11 +1,14 @@
 """Reading a model's inputs from files: NumPy arrays, and images for models that take images."""
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.Image import DecompressionBombError
 
 from dlfusion.errors import InputError
 from dlfusion.graph.graph import Array
@@ -20,6 +23,9 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 # Classifiers are tested on the central 224 pixels of a shorter side of 256.
 IMAGENET_MARGIN = 256 / 224
 
+UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, struct.error, zlib.error, BadZipFile, DecompressionBombError)
+"""What NumPy and Pillow raise for files that are damaged, or that would fill the memory."""
+
 
 def read_inputs(files: Sequence[Path], ports: Sequence[ArrayPort]) -> tuple[Array, ...]:
     """One array for each input of the model, from one .npz with all of them or one .npy or image for each, in order.
@@ -30,9 +36,8 @@ def read_inputs(files: Sequence[Path], ports: Sequence[ArrayPort]) -> tuple[Arra
     if len(files) == 1 and files[0].suffix.lower() == ".npz":
         return _from_archive(files[0], ports)
     if len(files) != len(ports):
-        wanted = ", ".join(f"{port.name} {_text(port.shape)}" for port in ports)
         raise InputError(
-            f"the model's inputs are {wanted}, but {len(files)} files were given; "
+            f"the model's inputs are {_listed(ports)}, but {len(files)} files were given; "
             "give one --input FILE for each, in this order, or one .npz that holds all"
         )
     return tuple(_from_file(file, port) for file, port in zip(files, ports, strict=True))
@@ -71,17 +76,19 @@ def _from_archive(file: Path, ports: Sequence[ArrayPort]) -> tuple[Array, ...]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise InputError(f"{file} cannot be read as .npz: {error}") from error
-    missing = [port.name for port in ports if port.name not in arrays]
-    if not missing:
-        return tuple(_fit(arrays[port.name], port, file) for port in ports)
     unnamed = [f"arr_{index}" for index in range(len(ports))]
-    if list(arrays) == unnamed:
-        return tuple(_fit(arrays[name], port, file) for name, port in zip(unnamed, ports, strict=True))
-    raise InputError(
-        f"{file} holds {sorted(arrays)}, but the model's inputs {missing} are not among them; save them by name"
-    )
+    names = unnamed if list(arrays) == unnamed else [port.name for port in ports]
+    if sorted(arrays) != sorted(names):
+        raise InputError(
+            f"{file} holds {sorted(arrays)}, but the model's inputs are {_listed(ports)}; save just these, by name: "
+            "numpy.savez(FILE, **{NAME: ARRAY})"
+        )
+    for name in names:
+        if not isinstance(arrays[name], np.ndarray):  # NumPy hands over what is no array as bytes
+            raise InputError(f"{file} is damaged: {name} in it is no array; write it with numpy.savez")
+    return tuple(_fitting(arrays[name], port, file) for name, port in zip(names, ports, strict=True))
 
 
 def _from_file(file: Path, port: ArrayPort) -> Array:
@@ -91,11 +98,11 @@ def _from_file(file: Path, port: ArrayPort) -> Array:
         _require_start(file, b"\x93NUMPY", "a .npy file")
     try:
         if suffix == ".npy":
-            return _fit(np.load(file, allow_pickle=False), port, file)
+            return _fitting(np.load(file, allow_pickle=False), port, file)
         if suffix in IMAGE_SUFFIXES:
             with Image.open(file) as image:
                 return image_array(image, port.shape)
-    except (OSError, ValueError, EOFError, UnidentifiedImageError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     raise InputError(f"{file} is neither .npy nor an image ({', '.join(IMAGE_SUFFIXES)}); convert it to one of them")
 
@@ -116,16 +123,23 @@ def _require_start(file: Path, start: bytes, what: str) -> None:
         raise InputError(f"{file} is not {what}: it starts with {found!r}; write it with numpy.save or numpy.savez")
 
 
-def _fit(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], port: ArrayPort, file: Path) -> Array:
-    """The array as float32 of the input's shape; a batch axis of one may be missing."""
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise InputError(f"{file} holds {array.dtype} for input {port.name}, expected real numbers; save it as float32")
-    if array.shape != port.shape and (1, *array.shape) != port.shape:
+def _fitting(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], port: ArrayPort, file: Path) -> Array:
+    """The array, which must be float32 of the input's shape: nothing is rounded, and no shape guessed."""
+    if array.dtype.newbyteorder("=") != np.float32:
+        raise InputError(
+            f"{file} holds {array.dtype} for input {port.name}, which takes float32; "
+            "save it as such: numpy.save(FILE, ARRAY.astype(numpy.float32))"
+        )
+    if array.shape != port.shape:
         raise InputError(
             f"{file} holds an array of shape {_text(array.shape)} for input {port.name}, "
             f"which is {_text(port.shape)}; reshape it, or compile the model with --shape {port.name}=..."
         )
-    return np.ascontiguousarray(array.reshape(port.shape), np.float32)
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _listed(ports: Sequence[ArrayPort]) -> str:
+    return ", ".join(f"{port.name} {_text(port.shape)}" for port in ports)
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -69,7 +69,11 @@ IsaName = Annotated[
     ),
 ]
 Exact = Annotated[
-    bool, typer.Option("--exact", help="Compute every convolution directly: no Winograd, which rounds more.")
+    bool,
+    typer.Option(
+        "--exact",
+        help="Compute every convolution directly: no Winograd, which rounds more and spreads NaN over its tiles.",
+    ),
 ]
 Precision = Annotated[
     str | None,

@@ -31,8 +31,9 @@ def run(
             "--input",
             "-i",
             metavar="FILE",
-            help="A .npy or image for each input in order, or one .npz. Images: RGB, resized, centre-cropped, "
-            "ImageNet mean and deviation; one-channel models get luminance in 0..1.",
+            help="A .npy or image for each input in order, or one .npz with all inputs by name. Arrays: float32 of the "
+            "input's shape. Images: RGB, resized, centre-cropped, ImageNet mean and deviation; one-channel models get "
+            "luminance in 0..1.",
             show_default=False,
         ),
     ],
@@ -119,12 +120,16 @@ def _read_labels(file: Path | None) -> list[str]:
 
 def _write(file: Path, outputs: Mapping[str, "Array"]) -> None:
     import io
+    import zipfile
 
     import numpy as np
 
     content = io.BytesIO()
     if file.suffix.lower() == ".npz":
-        np.savez(content, allow_pickle=False, **outputs)
+        with zipfile.ZipFile(content, "w") as archive:  # numpy.savez has arguments that outputs may be called like
+            for name, array in outputs.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
     elif len(outputs) == 1:
         np.save(content, next(iter(outputs.values())))
     else:

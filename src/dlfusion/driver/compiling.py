@@ -1,5 +1,6 @@
 """From a model and a plan to a compiled model that is called with NumPy arrays and checked against the reference."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +28,15 @@ from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, Verdict, compare
 from dlfusion.runtime.executable import Executable
+from dlfusion.runtime.memory import require_available
 from dlfusion.runtime.reference import evaluate, evaluate_all
 from dlfusion.targets.cpu.isa import Isa, choose_isa, require_native
 from dlfusion.targets.cpu.measuring import CpuTarget
 from dlfusion.targets.cpu.precision import Precision, choose_precision
 from dlfusion.targets.cpu.target import generate
+
+_RANDOM_BYTES = 12
+"""For each random number: it is drawn in double precision, then rounded."""
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with the stage's name, the steps done and the steps in all."""
@@ -142,7 +147,7 @@ def compile(  # noqa: A001 - the API's name for it
         plan: a `Plan`, such as `dlfusion.plan` or `dlfusion.tune` makes, or the path of a plan's JSON file.
         shapes: the shapes of inputs that the model leaves open, by name.
         isa: the instruction set, `avx512`, `avx2` or `avx512_bf16` (default: the best of this CPU for the precision).
-        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
+        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more and spread NaN.
         precision: `fp32`, or `bf16`, which rounds weights to bfloat16 where that makes a layer faster, by up to 2^-8 of
             themselves, and with `avx512_bf16` the inputs that they multiply. Sums are fp32 in both.
         folder: where to write the artefact (default: a temporary folder that lives as long as the result).
@@ -213,7 +218,13 @@ def load(folder: PathLike) -> CompiledModel:
 
 
 def random_inputs(network: Network, seed: int = 0) -> tuple[Array, ...]:
-    """Normally distributed arrays that fit the model's inputs."""
+    """Normally distributed arrays that fit the model's inputs.
+
+    Raises:
+        InputError: there is too little memory for them.
+    """
+    elements = sum(math.prod(port.array_shape) for port in network.graph.inputs)
+    require_available(elements * _RANDOM_BYTES, f"making random inputs for {network.graph.name}")
     generator = np.random.default_rng(seed)
     return tuple(generator.standard_normal(port.array_shape).astype(np.float32) for port in network.graph.inputs)
 

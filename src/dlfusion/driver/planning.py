@@ -87,7 +87,7 @@ def plan(
         budget_seconds: how long a strategy that measures may measure (default: `tuned` a minute, `oracle` no limit).
         database: where measurements are kept (default: a file in the user's cache folder).
         shapes: the shapes of inputs that the model leaves open, by name.
-        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more.
+        exact: compute every layer directly, none in tiles by Winograd's algorithms, which round more and spread NaN.
         progress: called with a stage's name, the steps done and the steps in all.
 
     Raises:

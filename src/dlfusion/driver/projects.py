@@ -1,6 +1,7 @@
 """Projects: complete C++ programs in source form, for targets whose compiler is not here."""
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def _write(project: Project, folder: Path) -> None:
     def part(name: str) -> Path:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        parts.append((target.with_name(f".{target.name}.part"), target))
+        parts.append((target.with_name(f".{target.name}.{os.getpid()}.part"), target))
         return parts[-1][0]
 
     try:

@@ -103,8 +103,11 @@ def _converted(node: Node, context: Context) -> Sequence[Activation | None]:
         domain = f" of domain {node.domain}" if node.domain else ""
         raise UnsupportedNodeError(f"the operator{domain} is not supported")
     check_form(node, context.opset)
-    if not all(context.known(value) for value in node.inputs if value is not None):
+    inputs = [value for value in node.inputs if value is not None]
+    if not all(context.known(value) for value in inputs):
         return ()
+    if inputs and all(value.constant is not None for value in inputs):
+        raise UnsupportedNodeError("it reads nothing but constants, and could not be computed on import")
     found = convert_in_graph_order(converter, node, context) or converter(node, context)
     results = (found,) if isinstance(found, Activation) else found
     for value in node.outputs[len(results) :]:

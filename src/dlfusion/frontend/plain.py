@@ -62,6 +62,8 @@ OPERATORS = frozenset(
         "Reciprocal",
         "ReduceL1",
         "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
         "ReduceMax",
         "ReduceMean",
         "ReduceMin",

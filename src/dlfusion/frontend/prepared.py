@@ -54,7 +54,14 @@ def _from_proto(proto: onnx.ModelProto, name: str) -> onnx_ir.Model:
     try:
         return onnx_ir.from_proto(proto)
     except Exception as error:  # onnx_ir states no exceptions of its own: whatever it raises, the model is at fault
-        raise ModelError(f"{name} is not a valid ONNX model: {error}") from error
+        raise ModelError(f"{name} is not a valid ONNX model: {_first_cause(error)}") from error
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What was raised first: onnx_ir then says only in which of its functions."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _node(node: onnx_ir.Node) -> Node:

@@ -1,22 +1,18 @@
 """Fixes the inputs' shapes, folds constants and simplifies, all on the ONNX model itself."""
 
-import logging
 import operator
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnx_ir
 import onnx_ir.passes.common
-from onnxscript.optimizer import fold_constants_ir
 from onnxscript.rewriter import RewritePass, RewriteRuleClassBase
 from onnxscript.rewriter.rules import common as rules
 
 from dlfusion.errors import ModelError, UnsupportedError
+from dlfusion.frontend.folding import fold_constants
+from dlfusion.frontend.functions import inline_functions
 from dlfusion.frontend.plain import NEWEST_OPSET, OLDEST_OPSET
-
-KEEP_QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
-"""Not folded, so that a quantized model is reported by its operators' names."""
 
 
 class WidenedAndBack(RewriteRuleClassBase):  # type: ignore[misc] # onnxscript does not state its types
@@ -54,8 +50,9 @@ def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         shapes: for inputs by name, the whole shape.
 
     Raises:
-        ModelError: an input's shape stays open, or `shapes` does not fit the model.
-        UnsupportedError: the operator set is too old or too new, or an input is not float32.
+        ModelError: an input's shape stays open, `shapes` does not fit the model, or it contradicts itself.
+        UnsupportedError: the operator set is too old or too new, an input is not float32, or functions or constants
+            would become too large.
     """
     _require_opset(model)
     graph = model.graph
@@ -65,13 +62,13 @@ def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         graph.inputs.remove(value)
     _fix_inputs(graph, shapes)
     _forget_shapes(graph)
-    onnx_ir.passes.common.InlinePass()(model)
+    inline_functions(model)
     try:
         graph.sort()
     except ValueError as error:
         raise ModelError(f"the model's nodes depend on one another in a circle: {error}") from error
     onnx_ir.passes.common.RemoveUnusedNodesPass()(model)
-    _fold(model)
+    fold_constants(model)
     if any(node.op_type in ("Cast", "Expand", "Transpose") for node in graph):
         RewritePass(RULES)(model)
         onnx_ir.passes.common.RemoveUnusedNodesPass()(model)
@@ -155,27 +152,3 @@ def _forget_shapes(graph: onnx_ir.Graph) -> None:
     for node in graph.all_nodes():
         for output in node.outputs:
             output.shape = None
-
-
-def _fold(model: onnx_ir.Model) -> None:
-    """Folds what can be folded, whatever its size, inferring shapes node by node on the way."""
-
-    def should_fold(node: onnx_ir.Node) -> bool | None:
-        return None if node.op_type in KEEP_QUANTIZED else True
-
-    logger = logging.getLogger("onnxscript")
-    level = logger.level
-    # It warns of every node with several outputs that it does not fold; we report what we cannot convert ourselves.
-    logger.setLevel(logging.ERROR)
-    try:
-        fold_constants_ir(
-            model,
-            onnx_shape_inference=True,
-            input_size_limit=sys.maxsize,
-            output_size_limit=sys.maxsize,
-            should_fold=should_fold,
-        )
-    except Exception as error:  # NumPy or protobuf errors of a node that does not compute
-        raise ModelError(f"a constant of the model cannot be computed: {error}") from error
-    finally:
-        logger.setLevel(level)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,10 @@ class Binary(Pointwise):
     @abstractmethod
     def combine(self, x: Array, y: Array) -> Array:
         """The results for two arrays that broadcast to the first."""
+
+    def swapped(self) -> "Binary":
+        """The operator that gives the same for y and x."""
+        return self
 
     def output_shape(self, inputs: Sequence[Shape], parameters: Parameters) -> Shape:
         """The shape of the first activation."""
@@ -51,3 +56,14 @@ class Binary(Pointwise):
         x, y = (*inputs, *parameters)
         with np.errstate(all="ignore"):
             return self.combine(x, y)
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered(Binary):
+    """Base of operators whose operands cannot change places: x is the second one if `reversed`."""
+
+    reversed: bool = False
+
+    def swapped(self) -> Binary:
+        """The same with the operands the other way round."""
+        return replace(self, reversed=not self.reversed)

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 
-from dlfusion.ops.binary import Array, Binary
+from dlfusion.ops.binary import Array, Ordered
 
 
 @dataclass(frozen=True, slots=True)
-class Div(Binary):
+class Div(Ordered):
     """x / y, or y / x if `reversed`."""
-
-    reversed: bool = False
 
     def combine(self, x: Array, y: Array) -> Array:
         """The definition."""

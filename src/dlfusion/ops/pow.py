@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlfusion.ops.binary import Array, Binary
+from dlfusion.ops.binary import Array, Ordered
 
 
 @dataclass(frozen=True, slots=True)
-class Pow(Binary):
+class Pow(Ordered):
     """x ^ y, or y ^ x if `reversed`, as C defines it."""
-
-    reversed: bool = False
 
     def combine(self, x: Array, y: Array) -> Array:
         """NumPy's power, in double precision."""

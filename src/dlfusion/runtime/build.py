@@ -31,10 +31,10 @@ from dlfusion.runtime.cmake import CMAKE_FILE, cmake_lists
 from dlfusion.runtime.program import Program, Unit
 from dlfusion.runtime.toolchain import (
     COMMON_FLAGS,
-    DEFAULT_TIMEOUT_SECONDS,
     LINK_FLAGS,
     Compiler,
     ProcessGroup,
+    allowed_seconds,
     compile_command,
     error_tail,
     find_compiler,
@@ -74,15 +74,16 @@ def build(
     cache: Cache | None = None,
     jobs: int | None = None,
     progress: ProgressCallback | None = None,
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    compiler_seconds: float | None = None,
     weights_file: Path | None = None,
 ) -> Path:
     """Compile a program; returns the folder of the finished artefact.
 
     The folder appears when it is complete; whatever happens before leaves nothing. An older artefact at the same place
     is replaced. Without a folder it is a temporary one that belongs to the caller. `jobs` compilers run at once, as
-    many as the process has CPUs if not given; `timeout_seconds` limits each of them. `weights_file` is a file that
-    holds just the program's weights: the artefact shares it where the file system can, instead of writing them again.
+    many as the process has CPUs if not given; `compiler_seconds` limits each of them (default: what `allowed_seconds`
+    says). `weights_file` is a file that holds just the program's weights: the artefact shares it where the file system
+    can, instead of writing them again.
 
     Raises:
         BuildError: No compiler works, it fails or takes too long, or the folder is in use for something else.
@@ -90,12 +91,13 @@ def build(
     cache = open_cache() if cache is None else cache
     target = None if folder is None else _target_folder(folder)
     compiler = find_compiler(cache, architecture=program.architecture)
+    limit = allowed_seconds() if compiler_seconds is None else compiler_seconds
     staging = _staging_folder(target)
     try:
         _write_texts(program, staging)
         with ThreadPoolExecutor(1) as executor:  # compilers need no weights
             writing = executor.submit(_write_weights, program, staging, weights_file)
-            library = _Builder(program, compiler, cache, staging, jobs, progress, timeout_seconds).library()
+            library = _Builder(program, compiler, cache, staging, jobs, progress, limit).library()
             writing.result()
         shutil.copyfile(library, staging / LIBRARY_FILE)
         description = {**_description(program, compiler), LIBRARY_BYTES: library.stat().st_size}
@@ -144,14 +146,14 @@ class _Builder:
         staging: Path,
         jobs: int | None,
         progress: ProgressCallback | None,
-        timeout_seconds: float,
+        compiler_seconds: float,
     ) -> None:
         self._compiler = compiler
         self._cache = cache
         self._staging = staging
         self._jobs = jobs or len(os.sched_getaffinity(0))
         self._progress = progress
-        self._timeout_seconds = timeout_seconds
+        self._compiler_seconds = compiler_seconds
         # Units that differ in nothing but their name are compiled once.
         self._units = {self._unit_key(program, unit): unit for unit in program.units}
         self._done = 0
@@ -227,7 +229,7 @@ class _Builder:
     def _run(self, command: tuple[str, ...], group: ProcessGroup, target: Path, failure: str) -> None:
         """Run a compiler that writes `target`; if it fails, the target is gone and the error has its text."""
         try:
-            status, text = group.run(command, self._staging, self._timeout_seconds)
+            status, text = group.run(command, self._staging, self._compiler_seconds)
             if status == 0 and target.exists():
                 return
             ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

@@ -16,6 +16,7 @@ from dlfusion.errors import InputError
 from dlfusion.graph.graph import Array
 from dlfusion.runtime.build import copy_artefact
 from dlfusion.runtime.library import Library, RunBlock
+from dlfusion.runtime.memory import require_available
 from dlfusion.runtime.program import ArrayPort
 
 
@@ -33,6 +34,7 @@ class Executable:
         self._library = library
         self._context = library.create_context()
         self._owner_process = os.getpid()
+        self._has_run = False
         self._lock = threading.Lock()
         self._closer = weakref.finalize(self, _release, library, self._context, self._owner_process)
 
@@ -148,6 +150,9 @@ class Executable:
         self, inputs: Sequence[ArrayLike], out: Sequence[Array] | None, seconds: "ctypes.Array[ctypes.c_double] | None"
     ) -> tuple[Array, ...]:
         given = _checked_inputs(inputs, self.inputs)
+        if not self._has_run:  # from then on its memory is in use
+            require_available(self.context_bytes, f"running the model {self.name}")
+            self._has_run = True
         results = _new_outputs(self.outputs) if out is None else _checked_outputs(out, self.outputs, given)
         with self._lock:
             if not self._closer.alive:

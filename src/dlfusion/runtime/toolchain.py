@@ -37,6 +37,8 @@ library) are not required where the model runs."""
 CROSS_TARGETS = {X86_64: "x86_64-linux-gnu.2.17", AARCH64: "aarch64-linux-gnu.2.17"}
 """What zig calls Linux on other architectures, with the oldest C library that programs shall run with: that of 2012."""
 
+TIMEOUT_VARIABLE = "DLFUSION_COMPILER_TIMEOUT"
+"""The environment variable with the seconds that one call of the compiler may take."""
 DEFAULT_TIMEOUT_SECONDS = 300.0
 _VERSION_TIMEOUT_SECONDS = 60.0
 _ERROR_TEXT_LINES = 30
@@ -105,7 +107,8 @@ class ProcessGroup:
             process.communicate()
             raise BuildError(
                 f"the compiler did not finish within {timeout_seconds:g} s: {shlex.join(command)}\n"
-                "Try it by hand, or choose another compiler with the environment variable CXX."
+                "Try it by hand, choose another compiler with the environment variable CXX, or allow more seconds with "
+                f"{TIMEOUT_VARIABLE}."
             ) from None
         except BaseException:
             _kill(process)
@@ -154,6 +157,25 @@ def _kill(process: "subprocess.Popen[str]") -> None:
         process.kill()
 
 
+def allowed_seconds(environment: Mapping[str, str] = os.environ) -> float:
+    """How long one call of the compiler may take: $DLFUSION_COMPILER_TIMEOUT if it is set, else five minutes.
+
+    Raises:
+        BuildError: the variable holds no positive number.
+    """
+    text = environment.get(TIMEOUT_VARIABLE, "").strip()
+    try:
+        seconds = float(text) if text else DEFAULT_TIMEOUT_SECONDS
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise BuildError(
+            f"the environment variable {TIMEOUT_VARIABLE} is {text!r}; it must be a positive number of seconds, such "
+            f"as {DEFAULT_TIMEOUT_SECONDS:g}. Correct it, or unset it."
+        )
+    return seconds
+
+
 def find_compiler(
     cache: Cache, environment: Mapping[str, str] = os.environ, architecture: str | None = None
 ) -> Compiler:
@@ -166,12 +188,18 @@ def find_compiler(
         BuildError: None works, or the one in $CXX does not; the message lists what was tried and how it failed.
     """
     wanted = architecture or host_architecture()
+    limit_seconds = allowed_seconds(environment)
     failures = []
     for candidate in _candidates(environment, wanted):
         try:
-            return _try_out(candidate, cache, wanted)
+            return _try_out(candidate, cache, wanted, limit_seconds)
         except BuildError as error:
             failures.append(f"  {candidate.source}: {error}")
+        except OSError as error:
+            raise BuildError(
+                f"cannot try out the compiler {candidate.source}: {error}. Make room, or check access, in "
+                f"the folder for temporary files and in the cache folder {cache.folder}."
+            ) from error
     is_foreign, chosen = wanted != host_architecture(), environment.get("CXX", "").strip()
     if chosen:
         advice = f"Correct the environment variable CXX (now {chosen!r}) or unset it to let DLFusion find a compiler."
@@ -211,14 +239,15 @@ def _ziglang(*target: str) -> _Candidate:
     return _Candidate("python -m ziglang", (str(zig), *options), ("-nostdlib++",))
 
 
-def _try_out(candidate: _Candidate, cache: Cache, architecture: str) -> Compiler:
+def _try_out(candidate: _Candidate, cache: Cache, architecture: str, limit_seconds: float) -> Compiler:
     """The candidate as a compiler for an architecture; raises BuildError with what is wrong with it."""
     program = shutil.which(candidate.command[0])
     if program is None:
         raise BuildError("not installed")
     command = (program, *candidate.command[1:])
     group = ProcessGroup()
-    status, version = group.run((*command, "--version"), Path.cwd(), _VERSION_TIMEOUT_SECONDS)
+    version_seconds = min(limit_seconds, _VERSION_TIMEOUT_SECONDS)
+    status, version = group.run((*command, "--version"), Path.cwd(), version_seconds)
     if status != 0 or not version.strip():
         raise BuildError(f"`{shlex.join(command)} --version` ended with status {status}: {error_tail(version)}")
     compiler = Compiler(command, version.strip(), candidate.link_flags)
@@ -228,12 +257,14 @@ def _try_out(candidate: _Candidate, cache: Cache, architecture: str) -> Compiler
     ).hexdigest()
     if cache.find(key, ".ok") is None:
         with tempfile.TemporaryDirectory(prefix="dlfusion-trial-") as folder:
-            _compile_trial(compiler, Path(folder), group, architecture)
+            _compile_trial(compiler, Path(folder), group, architecture, limit_seconds)
         cache.write(key, ".ok", b"works\n")
     return compiler
 
 
-def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup, architecture: str) -> None:
+def _compile_trial(
+    compiler: Compiler, folder: Path, group: ProcessGroup, architecture: str, limit_seconds: float
+) -> None:
     """Make a small shared library; raises BuildError if that fails, or if it is for another architecture."""
     (folder / "trial.cpp").write_text(_TRIAL_TEXT, encoding="utf-8")
     commands = (
@@ -241,7 +272,7 @@ def _compile_trial(compiler: Compiler, folder: Path, group: ProcessGroup, archit
         link_command(compiler, ("trial.o",), "trial.so"),
     )
     for command in commands:
-        status, text = group.run(command, folder, DEFAULT_TIMEOUT_SECONDS)
+        status, text = group.run(command, folder, limit_seconds)
         if status != 0:
             raise BuildError(f"a small test program fails ({shlex.join(command)}): {error_tail(text)}")
         if not (folder / command[-1]).is_file():

@@ -14,10 +14,11 @@ from tests.targets.cpu.kernel_harness import Step, single_layer
 from tests.targets.cpu.row_cases import check_all
 
 
-def _network(operator: Conv, shape: Shape, epilogue: tuple[Step, ...] = ()) -> Network:
+def _network(operator: Conv, shape: Shape, epilogue: tuple[Step, ...] = (), filters: int = 1) -> Network:
     generator = np.random.default_rng(5)
-    weights = generator.standard_normal((shape[1], 1, *operator.kernel)).astype(np.float32)
-    bias = generator.standard_normal(shape[1]).astype(np.float32)
+    outputs = shape[1] * filters
+    weights = generator.standard_normal((outputs, 1, *operator.kernel)).astype(np.float32)
+    bias = generator.standard_normal(outputs).astype(np.float32)
     return single_layer(operator, [shape], [weights, bias], epilogue)
 
 
@@ -48,11 +49,26 @@ def test_other_kernels() -> None:
     check_all(networks, candidates)
 
 
+def test_several_filters_for_each_channel() -> None:
+    """Channels that fill no unit, that end within one of several output units, and epilogues at every row."""
+    networks = []
+    for filters, channels, height, width in ((2, 20, 7, 9), (2, 33, 5, 14), (2, 5, 6, 2), (3, 17, 5, 8), (4, 3, 4, 5)):
+        for stride in (1, 2):
+            operator = Conv((3, 3), (stride, stride), (1, 1, 1, 1), groups=channels)
+            parameters = [(channels * filters, 1, 3, 3), (channels * filters,)]
+            output = operator.output_shape([(1, channels, height, width)], parameters)
+            epilogue = (Step(Add(), operand=output), Step(Clip(0.0, 6.0)))
+            networks.append(_network(operator, (1, channels, height, width), epilogue, filters))
+    networks.append(_network(Conv((5, 1), (1, 1), (4, 0, 4, 0), (2, 1), groups=6), (1, 6, 9, 8), filters=4))
+    check_all(networks, candidates)
+
+
 def test_with_clang() -> None:
     """The kernels compile without warnings and work there too."""
     networks = [
         _network(Conv((3, 3), (1, 1), (1, 1, 1, 1), groups=20), (1, 20, 7, 7)),
         _network(Conv((5, 5), (2, 2), (2, 2, 2, 2), groups=16), (1, 16, 7, 31)),
+        _network(Conv((3, 3), (1, 1), (1, 1, 1, 1), groups=20), (1, 20, 7, 7), filters=2),
     ]
     check_all(networks, candidates, clang=True)
 
@@ -64,8 +80,8 @@ def test_block_width(width: int, block: int) -> None:
 
 
 def test_other_convolutions_have_no_candidate() -> None:
-    """Two filters for each channel, or fewer groups than channels, are for the dense kernels."""
-    for outputs, groups in ((8, 4), (4, 2)):
+    """Many filters for each channel, or fewer groups than channels, are for the dense kernels."""
+    for outputs, groups in ((36, 4), (4, 2)):
         operator = Conv((3, 3), groups=groups)
         weights = np.zeros((outputs, 4 // groups, 3, 3), np.float32)
         network = single_layer(operator, [(1, 4, 5, 5)], [weights, np.zeros(outputs, np.float32)])

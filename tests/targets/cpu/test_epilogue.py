@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from dlfusion import driver
 from dlfusion.graph.builder import GraphBuilder
 from dlfusion.layers.describe import describe
+from dlfusion.layers.grouping import LONGEST_EPILOGUE
 from dlfusion.layers.layer import Network
 from dlfusion.ops.abs import Abs
 from dlfusion.ops.add import Add
@@ -156,9 +158,14 @@ def test_relative_accuracy(operator: Sigmoid | Tanh, scale: float) -> None:
 
 
 def test_a_chain_that_is_too_long_is_refused() -> None:
-    made = network((Step(Tanh()),) * (epilogue.MAXIMUM_STEPS + 1))
+    made = network((Step(Tanh()),) * (LONGEST_EPILOGUE + 1))
     assert epilogue.build(made.layers[0], made.graph, Section(), epilogue.Place(16)) is None
     assert conv_blocked.candidates(made.layers[0], made, AVX512) == ()
+
+
+def test_the_longest_chain_is_what_the_kernel_library_holds() -> None:
+    text = (files("dlfusion.targets.cpu") / "include" / "operands.hpp").read_text(encoding="utf-8")
+    assert f"constexpr int EPILOGUE_STEPS = {LONGEST_EPILOGUE};" in text
 
 
 def test_a_value_combined_with_itself() -> None:

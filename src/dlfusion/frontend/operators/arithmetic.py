@@ -1,6 +1,5 @@
 """Sums, products, quotients, powers and extremes of activations and constants, with NumPy's broadcasting."""
 
-import dataclasses
 import math
 from collections.abc import Callable
 
@@ -127,9 +126,8 @@ def _extreme(node: Node, context: Context, operator: Binary, limited: Callable[[
 def _combined(context: Context, operator: Binary, first: Activation, second: Activation) -> Activation:
     """Two activations under an operator that is told if they change places."""
     operands = pair(context, first, second)
-    if operands.swapped and isinstance(operator, Sub | Div | Pow):
-        operator = dataclasses.replace(operator, reversed=True)
-    return Activation(context.emit(operator, operands.values), operands.shape)
+    ordered = operator.swapped() if operands.swapped else operator
+    return Activation(context.emit(ordered, operands.values), operands.shape)
 
 
 def _applied(context: Context, operator: Binary, operand: Constant) -> Activation:

@@ -9,12 +9,14 @@ from dlfusion.frontend.attributes import from_front, integer, integers, number
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
+from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.group_normalize import GroupNormalize
 from dlfusion.ops.layer_normalize import LayerNormalize
 from dlfusion.ops.log_softmax import LogSoftmax
 from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
+from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.softmax import Softmax
 from dlfusion.ops.transpose import Transpose
@@ -77,7 +79,7 @@ def group_normalization(node: Node, context: Context) -> Activation:
 
 
 def layer_normalization(node: Node, context: Context) -> Activation:
-    """LayerNormalization over the last axis, or over all axes but the batch."""
+    """LayerNormalization over the axes from any behind the batch on."""
     seen = context.seen(node)
     rank = len(seen.shape)
     axis = from_front(integer(node, "axis", -1), rank)
@@ -93,13 +95,28 @@ def layer_normalization(node: Node, context: Context) -> Activation:
         result = _over_axis(context, seen, axis, LayerNormalize(epsilon))
         value = context.emit(Affine(), [result.value], [("scale", scale), ("shift", shift)], role="scaled")
         return replace(result, value=value)
-    if axis != 1:
-        raise UnsupportedNodeError(
-            f"it normalizes axes {axis} to {rank - 1} of {seen.shape}; only the last, or all but the first, can be"
-        )
+    if axis == 0:
+        raise UnsupportedNodeError(f"it normalizes all axes of {seen.shape}, the batch among them")
+    if axis > 1:
+        return _over_last_axes(context, seen, axis, epsilon, (scale, shift))
     activation = context.plain(seen)
     value = context.emit(GroupNormalize(1, epsilon), [context.canonical(activation)])
     return _scaled_by_element(context, Activation(value, activation.shape), scale, shift)
+
+
+def _over_last_axes(
+    context: Context, seen: Activation, axis: int, epsilon: float, parameters: tuple[Array, Array]
+) -> Activation:
+    """The axes from `axis` on, with a scale and a shift of each place in them."""
+    activation = context.plain(seen)
+    groups, places = math.prod(activation.shape[1:axis]), math.prod(activation.shape[axis:])
+    value = context.merged(activation, activation.shape[0], groups, places)
+    value = context.emit(GroupNormalize(groups, epsilon), [value])
+    size = (1, *context.shapes[value][2:])
+    for operator, array, neutral, role in zip((Mul(), Add()), parameters, (1, 0), ("scaled", "shifted"), strict=True):
+        if (array != neutral).any():
+            value = context.emit(operator, [value], [("operand", array.reshape(size))], role)
+    return Activation(value, activation.shape)
 
 
 def mean_variance_normalization(node: Node, context: Context) -> Activation:

@@ -42,11 +42,6 @@ struct ChannelVectors {
     if constexpr (UNIT<Layout> > 1) return lane_numbers(AllLanes()) >= tail ? broadcast(filler) : value;
     return value;
   }
-  template <class Value>
-  static DLFUSION_INLINE Value greater(Value so_far, Value value) {
-    const Value result = so_far < value ? value : so_far;
-    return value != value ? value : result;
-  }
 };
 
 // Calls body(channels, offset) for each place of an input row: `offset` is where it lies in the row of a channel unit.

@@ -42,12 +42,11 @@ struct AsItIs {
   }
 };
 
-// A NaN in the window makes the result NaN: `value` wins if it is greater or NaN, and a NaN in `so_far` never loses.
+// A NaN in the window makes the result NaN.
 struct Maximum : AsItIs {
   template <class Value>
   static DLFUSION_INLINE Value combine(Value so_far, Value value) {
-    const Value greater = so_far < value ? value : so_far;
-    return value != value ? value : greater;
+    return greater(so_far, value);
   }
   static constexpr float START = -__builtin_inff();
   static constexpr bool AVERAGES = false;

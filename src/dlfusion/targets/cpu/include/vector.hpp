@@ -43,5 +43,11 @@ DLFUSION_INLINE Vector broadcast(float value) { return value - Vector{}; }
 // NaN in `a` propagates as in ONNX Runtime's max(x, low): the comparison is false and `a` is kept.
 DLFUSION_INLINE Vector at_least(Vector a, Vector low) { return a < low ? low : a; }
 DLFUSION_INLINE Vector at_most(Vector a, Vector high) { return a > high ? high : a; }
+// The greater of two numbers or vectors; NaN if one is: `value` wins if it is NaN, and a NaN in `so_far` never loses.
+template <class Value>
+DLFUSION_INLINE Value greater(Value so_far, Value value) {
+  const Value larger = so_far < value ? value : so_far;
+  return value != value ? value : larger;
+}
 
 }  // namespace dlfusion

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlfusion.graph.graph import Array, Graph, Node
+from dlfusion.layers.grouping import LONGEST_EPILOGUE
 from dlfusion.layers.layer import Layer
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.binary import Binary
@@ -16,9 +17,6 @@ from dlfusion.ops.p_relu import PRelu
 from dlfusion.targets.cpu.kernel import Layout
 from dlfusion.targets.cpu.kernels.operations import Step, combination, unary, with_number
 from dlfusion.targets.cpu.section import Section, initializer
-
-MAXIMUM_STEPS = 12
-"""How many operations one epilogue holds: `EPILOGUE_STEPS` in `operands.hpp`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def build(layer: Layer, graph: Graph, section: Section, place: Place) -> Epilogu
         steps.extend(_steps(node, graph, value, next_read if operands else -1, section, place))
         next_read += len(operands)
         value = node.output
-    if len(steps) > MAXIMUM_STEPS:
+    if len(steps) > LONGEST_EPILOGUE:
         return None
     texts = [_initializer(step) for step in steps]
     operations = ", ".join(step.operation for step in steps)

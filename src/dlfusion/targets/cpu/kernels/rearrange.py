@@ -1,5 +1,6 @@
 """Operators that move elements between channels and the map: depth to space, space to depth, shuffled channels."""
 
+from functools import partial
 from math import prod
 
 from dlfusion.layers.layer import Layer, Network
@@ -9,7 +10,7 @@ from dlfusion.ops.operator import Operator, Shape
 from dlfusion.ops.space_to_depth import SpaceToDepth
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
-from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower, vector_count
+from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, in_all_layouts, vector_count
 
 _GATHER_CYCLES = 1.4
 """For each element of a vector that is collected lane by lane."""
@@ -24,11 +25,7 @@ _RUN_CYCLES = 1.4
 
 def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     """Every pair of layouts; for shuffled channels the same on both sides."""
-    ways: tuple[Lowered, ...] = ()
-    for source in Layout:
-        for target in Layout:
-            ways += _lower(layer, network, isa, source, target)
-    return ways
+    return in_all_layouts(layer, network, isa, partial(_kernel, layer, network, isa))
 
 
 def _cycles(operator: Operator, shape: Shape, source: Layout, target: Layout, isa: Isa) -> float:
@@ -45,7 +42,7 @@ def _cycles(operator: Operator, shape: Shape, source: Layout, target: Layout, is
             return _SCATTER_CYCLES * prod(shape)
 
 
-def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Layout) -> tuple[Lowered, ...]:
+def _kernel(layer: Layer, network: Network, isa: Isa, source: Layout, target: Layout) -> RowKernel | None:
     shape = network.shape(layer.output)
     arguments: tuple[str, ...] = (LAYOUT_TYPES[source], LAYOUT_TYPES[target])
     match layer.anchor.operator:
@@ -63,8 +60,8 @@ def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Lay
             name, shape_type, fields = "channel_shuffle", "ChannelShuffleShape", {"groups": groups}
             arguments = arguments[:1]
         case _:
-            return ()
-    kernel = RowKernel(
+            return None
+    return RowKernel(
         header="rearrange.hpp",
         name=name,
         shape_type=shape_type,
@@ -75,4 +72,3 @@ def _lower(layer: Layer, network: Network, isa: Isa, source: Layout, target: Lay
         output_layout=target,
         cycles=_cycles(layer.anchor.operator, shape, source, target, isa),
     )
-    return lower(kernel, layer, network, isa)

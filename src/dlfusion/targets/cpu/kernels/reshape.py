@@ -6,7 +6,7 @@ from dlfusion.layers.layer import Layer, Network
 from dlfusion.ops.reshape import Reshape
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
-from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, lower
+from dlfusion.targets.cpu.kernels.row_kernel import LAYOUT_TYPES, RowKernel, in_all_layouts
 
 _CYCLES = 12.0
 """For each element."""
@@ -17,19 +17,18 @@ def candidates(layer: Layer, network: Network, isa: Isa) -> tuple[Lowered, ...]:
     shape = network.shape(layer.output)
     if not isinstance(layer.anchor.operator, Reshape) or network.shape(layer.reads[0].value)[0] != shape[0]:
         return ()
-    ways: tuple[Lowered, ...] = ()
-    for source in Layout:
-        for target in Layout:
-            kernel = RowKernel(
-                header="reshape.hpp",
-                name="reshape",
-                shape_type="ReshapeShape",
-                arguments=(LAYOUT_TYPES[source], LAYOUT_TYPES[target]),
-                fields={},
-                input_layouts=(source,),
-                input_pads=(Pads(),),
-                output_layout=target,
-                cycles=_CYCLES * prod(shape),
-            )
-            ways += lower(kernel, layer, network, isa)
-    return ways
+
+    def kernel(source: Layout, target: Layout) -> RowKernel:
+        return RowKernel(
+            header="reshape.hpp",
+            name="reshape",
+            shape_type="ReshapeShape",
+            arguments=(LAYOUT_TYPES[source], LAYOUT_TYPES[target]),
+            fields={},
+            input_layouts=(source,),
+            input_pads=(Pads(),),
+            output_layout=target,
+            cycles=_CYCLES * prod(shape),
+        )
+
+    return in_all_layouts(layer, network, isa, kernel)

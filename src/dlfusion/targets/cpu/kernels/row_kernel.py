@@ -1,6 +1,6 @@
 """What the kernels that sweep over rows (`sweep.hpp`) have in common: how they are described to the code generator."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -67,6 +67,14 @@ def lower(kernel: RowKernel, layer: Layer, network: Network, isa: Isa) -> tuple[
             scratch_floats=kernel.scratch_floats,
         ),
     )
+
+
+def in_all_layouts(
+    layer: Layer, network: Network, isa: Isa, kernel: Callable[[Layout, Layout], RowKernel | None]
+) -> tuple[Lowered, ...]:
+    """The ways to run a layer of one activation, for each pair of its layout and the output's that has a kernel."""
+    kernels = [kernel(source, target) for source in Layout for target in Layout]
+    return tuple(way for made in kernels if made is not None for way in lower(made, layer, network, isa))
 
 
 def overhang(shape: Shape, layout: Layout, isa: Isa) -> Pads:
