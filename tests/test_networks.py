@@ -5,8 +5,9 @@
 
 import pytest
 
-from benchmarks.verify import CORES, STRATEGIES, random_plan, strategic_plan
+from benchmarks.verify import CORES, random_plan, strategic_plan
 from dlfusion import driver, zoo
+from dlfusion.ops.mul import Mul
 from dlfusion.runtime.check import compare
 from tests.support.onnx_models import run_onnx_runtime
 from tests.support.slim_networks import SLIM
@@ -14,13 +15,14 @@ from tests.support.slim_networks import SLIM
 
 @pytest.mark.parametrize("name", SLIM)
 def test_slim_network(name: str) -> None:
-    """Each strategy on one of the numbers of cores, which change from model to model, and a random plan."""
+    """Layers alone, blocks as long as possible, the default and a random plan, on other cores from model to model."""
     proto = zoo.build(name, **SLIM[name])
     network = driver.import_model(proto)
     turn = list(SLIM).index(name)
+    strategies = (("baseline", "layer-cores")[turn % 2], "fuse-all", "dlfusion")
     plans = [
-        strategic_plan(network, strategy, CORES[(turn + index) % len(CORES)])
-        for index, strategy in enumerate(STRATEGIES)
+        strategic_plan(network, strategy, CORES[(turn // 2 + index) % len(CORES)])
+        for index, strategy in enumerate(strategies)
     ]
     inputs = driver.random_inputs(network)
     expected = run_onnx_runtime(proto, network.graph, inputs)
@@ -28,3 +30,15 @@ def test_slim_network(name: str) -> None:
         with driver.compile(network, plan=plan) as compiled:
             verdict = compare(compiled.outputs(*inputs), expected)
         assert verdict.passed, f"{plan.strategy}: {verdict}\n{plan.to_json()}"
+
+
+@pytest.mark.parametrize("name", ["efficientnet", "mobilenetv3", "regnet"])
+def test_products_with_gates_run_fused(name: str) -> None:
+    """A squeeze-and-excite gate needs the whole map; what multiplies by it streams into the convolution behind it."""
+    network = driver.import_model(zoo.build(name, **SLIM[name]))
+    gates = [layer.index for layer in network.layers if isinstance(layer.anchor.operator, Mul)]
+    assert gates
+    plan = strategic_plan(network, "fuse-all", 2)
+    for index in gates:
+        (block,) = (block for block in plan.blocks if index in block.layers)
+        assert index + 1 in block.layers, f"{network.layers[index].name} ends its block"

@@ -383,7 +383,7 @@ class ModelBuilder:
         return name
 
 
-def _interpolation(*, linear: bool) -> dict[str, str]:
+def _interpolation(*, linear: bool) -> dict[str, Any]:
     """The attributes of Resize for PyTorch's two kinds of interpolation."""
     if linear:
         return {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}
