@@ -37,12 +37,13 @@ def check(
     return assert_matches_onnx_runtime(make_model(nodes, {"x": shape}, constants=constants, opset=opset))
 
 
+REDUCTIONS = ("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare")
 AXES = [(2, 3), (-1, -2), (1,), (1, 2, 3), (2,), (3,), (1, 3), (1, -2)]
 
 
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("keepdims", [0, 1])
-@pytest.mark.parametrize("operator", ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceSumSquare"])
+@pytest.mark.parametrize("operator", REDUCTIONS)
 def test_reductions(operator: str, keepdims: int, axes: tuple[int, ...]) -> None:
     is_input = operator == "ReduceSum"
     for opset in (11, 13, 18, 20):
@@ -67,8 +68,27 @@ def test_reductions_of_everything_and_nothing() -> None:
     assert labels(graph) == ["Relu"]
     with pytest.raises(UnsupportedError, match=r"reduces the batch of \(2, 6, 7, 5\), axis 0"):
         load(make_model([node("ReduceMean", "x", "y", axes=[0])], {"x": SHAPE}))
-    with pytest.raises(UnsupportedError, match=r"reduces axes of the map of .*; only channels are supported"):
-        load(make_model([node("ReduceL2", "x", "y", axes=[2, 3])], {"x": SHAPE}))
+    with pytest.raises(UnsupportedError, match=r"reduces axes of size 1 of .*; only channels are supported"):
+        load(make_model([node("ReduceL2", "x", "y", axes=[2, 3])], {"x": (2, 6, 1, 1)}))
+
+
+def test_global_response_normalization() -> None:
+    """ConvNeXt V2 (arXiv 2301.00808): each channel's norm over the map, relative to the mean of these."""
+    check(
+        [
+            node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+            node("ReduceL2", "t", "norm", axes=[1, 2]),
+            node("ReduceMean", "norm", "mean", axes=[-1]),
+            node("Add", "mean epsilon", "divisor"),
+            node("Div", "norm divisor", "gate"),
+            node("Mul", "t gate", "gated"),
+            node("Mul", "gated scale", "scaled"),
+            node("Add", "scaled shift", "shifted"),
+            node("Add", "shifted t", "sum"),
+            node("Transpose", "sum", "y", perm=[0, 3, 1, 2]),
+        ],
+        {"epsilon": np.float32(1e-6), "scale": weights(1, 1, 1, 6), "shift": weights(1, 1, 1, 6, seed=1)},
+    )
 
 
 SCALES: Constants = {"scale": weights(6), "shift": weights(6, seed=1)}

@@ -196,21 +196,25 @@ class ModelBuilder:
         """Probabilities over the channels."""
         return self._same(value, "Softmax", axis=1)
 
-    def add(self, first: Value, second: Value | float) -> Value:
-        """Sum of two values of one shape, or of a value and a number."""
+    def add(self, first: Value, second: Value | float | NDArray[np.float32]) -> Value:
+        """Sum of two values of one shape, or of a value and a constant."""
         return self._same(first, "Add", [self._operand(second)])
 
     def subtract(self, first: Value, second: Value) -> Value:
         """Difference of two values of one shape."""
         return self._same(first, "Sub", [self._operand(second)])
 
-    def multiply(self, first: Value, second: Value | float) -> Value:
-        """Product of a value and another, which may have one element per channel, or a number."""
+    def multiply(self, first: Value, second: Value | float | NDArray[np.float32]) -> Value:
+        """Product of a value and another, which may have one element per channel, or a constant."""
         return self._same(first, "Mul", [self._operand(second)])
 
     def divide(self, first: Value, number: float) -> Value:
         """Quotient of a value and a number."""
         return self._same(first, "Div", [self._operand(number)])
+
+    def power(self, first: Value, exponent: float) -> Value:
+        """A value to the power of a number."""
+        return self._same(first, "Pow", [self._operand(exponent)])
 
     def scale(self, value: Value, low: float, high: float) -> Value:
         """Each channel times a number of its own between these."""
@@ -300,19 +304,18 @@ class ModelBuilder:
         name = self._add("Pad", [value.name, amounts], mode=mode)
         return Value(name, (*value.shape[:2], top + height + bottom, left + width + right))
 
-    def concat(self, values: Sequence[Value]) -> Value:
-        """The values' channels after one another."""
-        name = self._add("Concat", [value.name for value in values], axis=1)
-        first = values[0]
-        return Value(name, (first.batch, sum(value.channels for value in values), *first.places))
+    def concat(self, values: Sequence[Value], axis: int = 1) -> Value:
+        """The values after one another along an axis, which is that of the channels if none is named."""
+        name = self._add("Concat", [value.name for value in values], axis=axis)
+        first = values[0].shape
+        return Value(name, (*first[:axis], sum(value.shape[axis] for value in values), *first[axis + 1 :]))
 
-    def halves(self, value: Value) -> tuple[Value, Value]:
-        """The first and the second half of the channels."""
-        half = value.channels // 2
-        sizes = self._constant("sizes", np.array([half, value.channels - half], np.int64))
-        name = self._add("Split", [value.name, sizes], outputs=2, axis=1)
-        shape = (value.batch, half, *value.places)
-        return Value(name, shape), Value(f"{name}_1", (value.batch, value.channels - half, *value.places))
+    def split(self, value: Value, sizes: Sequence[int], axis: int = 1) -> tuple[Value, ...]:
+        """Parts of these sizes along an axis, which is that of the channels if none is named."""
+        inputs = [value.name, self._constant("sizes", np.array(sizes, np.int64))]
+        name = self._add("Split", inputs, outputs=len(sizes), axis=axis)
+        shapes = [(*value.shape[:axis], size, *value.shape[axis + 1 :]) for size in sizes]
+        return tuple(Value(f"{name}_{i}" if i else name, shape) for i, shape in enumerate(shapes))
 
     def reshape(self, value: Value, *shape: int) -> Value:
         """The same elements with other axes."""
@@ -353,9 +356,9 @@ class ModelBuilder:
         self._nodes.append(helper.make_node(operator, inputs, names, name=f"/{name}", **attributes))
         return output
 
-    def _operand(self, second: Value | float) -> str:
-        """The name of a value, or of a constant number."""
-        return second.name if isinstance(second, Value) else self._constant("number", np.array(second, np.float32))
+    def _operand(self, second: Value | float | NDArray[np.float32]) -> str:
+        """The name of a value, or of a constant."""
+        return second.name if isinstance(second, Value) else self._constant("number", np.asarray(second, np.float32))
 
     def _scale_and_shift(self, count: int) -> list[str]:
         draw = self._random.uniform

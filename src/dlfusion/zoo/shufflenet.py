@@ -34,7 +34,7 @@ def build(
 
 def _unit(builder: ModelBuilder, value: Value) -> Value:
     """Figure 3 (c): the second half of the channels goes through three convolutions."""
-    kept, worked = builder.halves(value)
+    kept, worked = builder.split(value, [value.channels // 2] * 2)
     return _shuffled(builder, builder.concat([kept, _branch(builder, worked, worked.channels, 1)]))
 
 

@@ -11,20 +11,23 @@ from dlfusion.frontend.model import Node
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
+from dlfusion.ops.global_lp_pool import GlobalLpPool
 from dlfusion.ops.global_max_pool import GlobalMaxPool
+from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.reduce_channels import ReduceChannels, Reduction
 
-NORMS = (Reduction.L1, Reduction.L2)
+NORMS = {Reduction.L1: 1, Reduction.L2: 2}
+"""Norms by their power: a norm over the map and then over channels is the norm over both."""
 
 
 def _converter(name: str, reduction: Reduction) -> Callable[[Node, Context], Activation]:
     def convert(node: Node, context: Context) -> Activation:
         return _reduced(node, context, reduction)
 
-    convert.__doc__ = f"{name} over channels{'' if reduction in NORMS else ', the map or one side of it'}."
+    convert.__doc__ = f"{name} over channels, the map or one side of it."
     return convert
 
 
@@ -64,8 +67,6 @@ def _without(context: Context, activation: Activation, axes: set[int], reduction
     changes_one = reduction in (Reduction.SUM_OF_SQUARES, *NORMS)
     wide = {axis for axis in range(2, len(activation.shape)) if activation.shape[axis] > 1}
     sides = axes & wide
-    if sides and reduction in NORMS:
-        raise UnsupportedNodeError(f"it reduces axes of the map of {activation.shape}; only channels are supported")
     if sides:
         window = context.shapes[value][2:]
         if sides != wide:
@@ -96,6 +97,9 @@ def _over_map(context: Context, value: str, window: tuple[int, int], reduction: 
     match reduction:
         case Reduction.MEAN:
             return context.emit(_pool(context, value, window, GlobalAveragePool(), AveragePool(window)), [value])
+        case Reduction.L1 | Reduction.L2:
+            power = NORMS[reduction]
+            return context.emit(_pool(context, value, window, GlobalLpPool(power), LpPool(window, p=power)), [value])
         case Reduction.MAXIMUM:
             return context.emit(_pool(context, value, window, GlobalMaxPool(), MaxPool(window)), [value])
         case Reduction.SUM:
