@@ -87,7 +87,7 @@ def test_global_response_normalization() -> None:
             node("Add", "shifted t", "sum"),
             node("Transpose", "sum", "y", perm=[0, 3, 1, 2]),
         ],
-        {"epsilon": np.float32(1e-6), "scale": weights(1, 1, 1, 6), "shift": weights(1, 1, 1, 6, seed=1)},
+        {"epsilon": np.array(1e-6, np.float32), "scale": weights(1, 1, 1, 6), "shift": weights(1, 1, 1, 6, seed=1)},
     )
 
 

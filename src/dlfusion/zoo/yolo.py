@@ -35,8 +35,8 @@ def build(
 ) -> ModelProto:
     """A backbone of cross-stage partial blocks with SiLU, a neck up and down again, three heads.
 
-    With `decoded` the output is N x boxes x 85, with centers and sizes in pixels. The authors pad images to multiples of
-    32 pixels; maps of other sizes are resized in the neck to those that they join.
+    With `decoded` the output is N x boxes x 85, with centers and sizes in pixels. The authors pad images to
+    multiples of 32 pixels; maps of other sizes are resized in the neck to those that they join.
     """
     builder = ModelBuilder("yolo", seed, centered=True)
     value = builder.input("image", batch, 3, size, size if width is None else width)
