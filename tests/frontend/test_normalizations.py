@@ -39,10 +39,8 @@ def check(
     return assert_matches_onnx_runtime(make_model(nodes, {"x": shape}, constants=constants, opset=opset))
 
 
+REDUCTIONS = ("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare")
 AXES = [(2, 3), (-1, -2), (1,), (1, 2, 3), (2,), (3,), (1, 3), (1, -2)]
-
-
-REDUCTIONS = ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL1", "ReduceL2"]
 
 
 @pytest.mark.parametrize("axes", AXES)
@@ -93,6 +91,25 @@ def test_reductions_of_everything_and_nothing() -> None:
         load(make_model([node("ReduceMean", "x", "y", axes=[0])], {"x": SHAPE}))
     with pytest.raises(UnsupportedError, match=r"reduces axes \[2\] of .*; all or none behind 1 can be"):
         load(make_model([node("ReduceL2", "x", "y", axes=[2])], {"x": (1, 2, 3, 4, 5)}))
+
+
+def test_global_response_normalization() -> None:
+    """ConvNeXt V2 (arXiv 2301.00808): each channel's norm over the map, relative to the mean of these."""
+    check(
+        [
+            node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+            node("ReduceL2", "t", "norm", axes=[1, 2]),
+            node("ReduceMean", "norm", "mean", axes=[-1]),
+            node("Add", "mean epsilon", "divisor"),
+            node("Div", "norm divisor", "gate"),
+            node("Mul", "t gate", "gated"),
+            node("Mul", "gated scale", "scaled"),
+            node("Add", "scaled shift", "shifted"),
+            node("Add", "shifted t", "sum"),
+            node("Transpose", "sum", "y", perm=[0, 3, 1, 2]),
+        ],
+        {"epsilon": np.array(1e-6, np.float32), "scale": weights(1, 1, 1, 6), "shift": weights(1, 1, 1, 6, seed=1)},
+    )
 
 
 SCALES: Constants = {"scale": weights(6), "shift": weights(6, seed=1)}

@@ -130,8 +130,8 @@ def reproduce(
 
 
 def _check_model(name: str) -> None:
-    if name not in zoo.NAMES and not Path(name).is_file():
-        raise InputError(f"there is no model `{name}`; choose from {', '.join(zoo.NAMES)}, or name an ONNX file")
+    if name not in zoo.ALL_NAMES and not Path(name).is_file():
+        raise InputError(f"there is no model `{name}`; choose from {', '.join(zoo.ALL_NAMES)}, or name an ONNX file")
 
 
 def _profile(device: Target, chosen: Options, progress: driver.ProgressCallback | None) -> Profile:
@@ -146,8 +146,8 @@ def _one_model(
 
     The model's weights are held only meanwhile.
     """
-    network = driver.import_model(zoo.build(name) if name in zoo.NAMES else name)
-    title = name if name in zoo.NAMES else Path(name).stem
+    network = driver.import_model(zoo.build(name) if name in zoo.ALL_NAMES else name)
+    title = name if name in zoo.ALL_NAMES else Path(name).stem
     comparison = compare(
         {title: network},
         running.target,

@@ -251,6 +251,17 @@ class Context:
             return activation.value
         return self.reshaped(activation, (batch, channels, rest, 1))
 
+    def along_map(self, activation: Activation, axis: int) -> tuple[str, int]:
+        """The value with an axis from the third on as its height or width, and which of these it is: 2 or 3.
+
+        The batch stays what it is; the last axis becomes the width, with the axes before it as rows.
+        """
+        batch, channels, *_ = shape = activation.shape
+        if axis == len(shape) - 1:
+            return self.reshaped(activation, (batch, channels, math.prod(shape[2:axis]), shape[axis])), 3
+        before, after = math.prod(shape[1:axis]), math.prod(shape[axis + 1 :])
+        return self.reshaped(activation, (batch, before, shape[axis], after)), 2
+
     def plain(self, activation: Activation) -> Activation:
         """The activation with its elements in the order of its ONNX shape: a transposed copy if need be."""
         if not activation.channels_last:

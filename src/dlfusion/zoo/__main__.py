@@ -11,12 +11,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m dlfusion.zoo", description="Write a model with seeded weights as ONNX."
     )
-    parser.add_argument("name", choices=zoo.NAMES)
+    parser.add_argument("name", choices=zoo.ALL_NAMES)
     parser.add_argument("-o", "--output", type=Path, help="file to write (default: NAME.onnx)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, help="images per run (default: 1)")
-    parser.add_argument("--size", type=int, help="height, and width of square inputs, in pixels")
-    parser.add_argument("--width", type=int, help="width in pixels, for models whose input is not square")
+    parser.add_argument("--batch", type=int, help="images or signals per run (default: 1)")
+    parser.add_argument("--size", type=int, help="height, and width of square inputs, in pixels; or samples of sound")
+    parser.add_argument("--width", type=int, help="width in pixels, if it is not the height")
     parser.add_argument("--width-factor", type=float, help="channels relative to the published model")
     arguments = vars(parser.parse_args())
     name, output, seed = (arguments.pop(key) for key in ("name", "output", "seed"))

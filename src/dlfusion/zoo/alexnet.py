@@ -22,4 +22,4 @@ def build(*, seed: int, batch: int = 1, size: int = 224, width_factor: float = 1
     value = builder.flatten(builder.max_pool(value, 3, stride=2))
     for gain in (AFTER_POOL, AFTER_RELU):
         value = builder.relu(builder.gemm(value, scaled(4096), gain=gain))
-    return builder.model(builder.gemm(value, classes), flat=True)
+    return builder.model(builder.gemm(value, classes))

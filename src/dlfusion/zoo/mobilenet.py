@@ -26,7 +26,7 @@ def build(*, seed: int, batch: int = 1, size: int = 224, width_factor: float = 1
             value = _inverted_residual(builder, value, expansion, scaled(channels), stride if index == 0 else 1)
     value = builder.relu6(builder.batch_norm(builder.conv(value, scaled(1280), 1, bias=False, gain=1.0)))
     value = builder.flatten(builder.global_average_pool(value))
-    return builder.model(builder.gemm(value, classes), flat=True)
+    return builder.model(builder.gemm(value, classes))
 
 
 def _inverted_residual(builder: ModelBuilder, value: Value, expansion: int, channels: int, stride: int) -> Value:

@@ -36,24 +36,34 @@ def _build(
 ) -> ModelProto:
     builder = ModelBuilder(name, seed)
     value = builder.input("image", batch, 3, size, size)
-    stem = max(1, round(64 * width_factor))
-    value = builder.conv(value, stem, 7, stride=2, pad=3, bias=False, gain=1.0)
-    value = builder.max_pool(builder.relu(builder.batch_norm(value)), 3, stride=2, pad=1)
+    channels = max(1, round(64 * width_factor))
+    value = stem(builder, value, channels)
     for stage, count in enumerate(repeats):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            value = _residual(builder, value, stem * 2**stage, stride, bottleneck)
+            value = residual(builder, value, channels * 2**stage, stride, bottleneck=bottleneck)
     value = builder.flatten(builder.global_average_pool(value))
-    return builder.model(builder.gemm(value, classes), flat=True)
+    return builder.model(builder.gemm(value, classes))
 
 
-def _residual(builder: ModelBuilder, value: Value, channels: int, stride: int, bottleneck: bool) -> Value:
-    """One block: two 3x3 convolutions of `channels`, or 1x1, 3x3, 1x1 whose last has four times as many."""
+def stem(builder: ModelBuilder, value: Value, channels: int) -> Value:
+    """A 7x7 convolution and a pooling, each with stride 2."""
+    value = builder.conv(value, channels, 7, stride=2, pad=3, bias=False, gain=1.0)
+    return builder.max_pool(builder.relu(builder.batch_norm(value)), 3, stride=2, pad=1)
+
+
+def residual(
+    builder: ModelBuilder, value: Value, channels: int, stride: int, *, bottleneck: bool, dilation: int = 1
+) -> Value:
+    """One block: two 3x3 convolutions of `channels`, or 1x1, 3x3, 1x1 whose last has four times as many.
+
+    `dilation` is that of a bottleneck's 3x3 convolution.
+    """
     outputs = channels * 4 if bottleneck else channels
     if bottleneck:
         branch = builder.relu(builder.batch_norm(builder.conv(value, channels, 1, bias=False)))
-        branch = builder.relu(builder.batch_norm(builder.conv(branch, channels, 3, stride=stride, pad=1, bias=False)))
-        branch = builder.conv(branch, outputs, 1, bias=False)
+        branch = builder.conv(branch, channels, 3, stride=stride, pad=dilation, dilation=dilation, bias=False)
+        branch = builder.conv(builder.relu(builder.batch_norm(branch)), outputs, 1, bias=False)
     else:
         branch = builder.relu(builder.batch_norm(builder.conv(value, channels, 3, stride=stride, pad=1, bias=False)))
         branch = builder.conv(branch, outputs, 3, pad=1, bias=False)

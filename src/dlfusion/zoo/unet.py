@@ -18,7 +18,8 @@ def build(
 ) -> ModelProto:
     """Four levels down and up, the maps of the way down concatenated on the way up.
 
-    `size` and `width` are divisible by 2^levels; `linear` enlarges with bilinear interpolation instead of nearest.
+    Where `size` or `width` is not divisible by 2^levels, what is enlarged gets a margin of zeros, as in the usual
+    implementations in PyTorch. `linear` enlarges with bilinear interpolation instead of nearest.
     """
     channels = max(1, round(64 * width_factor))
     builder = ModelBuilder("unet", seed)
@@ -32,7 +33,7 @@ def build(
     for skip in reversed(skipped):
         channels = skip.channels
         value = builder.relu(builder.conv(builder.upsample(value, 2, linear=linear), channels, 3, pad=1))
-        value = _double(builder, builder.concat([skip, value]), channels)
+        value = _double(builder, builder.concat([skip, _with_margin(builder, value, skip)]), channels)
     return builder.model(builder.conv(value, classes, 1))
 
 
@@ -40,3 +41,11 @@ def _double(builder: ModelBuilder, value: Value, channels: int, *, gain: float =
     """Two 3x3 convolutions with ReLU; `gain` of the first."""
     value = builder.relu(builder.conv(value, channels, 3, pad=1, gain=gain))
     return builder.relu(builder.conv(value, channels, 3, pad=1))
+
+
+def _with_margin(builder: ModelBuilder, value: Value, skip: Value) -> Value:
+    """The map in the middle of one as large as `skip`."""
+    height, width = (wanted - size for wanted, size in zip(skip.places, value.places, strict=True))
+    if height == width == 0:
+        return value
+    return builder.pad(value, (height // 2, width // 2, height - height // 2, width - width // 2))

@@ -24,20 +24,15 @@ def concat(node: Node, context: Context) -> Activation:
     elif axis in (2, 3) and len(first) <= 4:
         values = [context.map_of(activation) for activation in activations]
         operator = ConcatMap(3 if len(first) == 3 else axis)
-    else:
-        # The same elements with the axes before `axis` as the batch, and those after it as the map.
+    elif axis == 0:
         values = [
-            context.reshaped(
-                activation,
-                (
-                    math.prod(activation.shape[:axis]),
-                    activation.shape[axis],
-                    math.prod(activation.shape[axis + 1 :]),
-                    1,
-                ),
-            )
+            context.reshaped(activation, (1, activation.shape[0], math.prod(activation.shape[1:]), 1))
             for activation in activations
         ]
+    else:
+        placed = [context.along_map(activation, axis) for activation in activations]
+        values = [value for value, _ in placed]
+        operator = ConcatMap(placed[0][1])
     total = sum(activation.shape[axis] for activation in activations)
     return Activation(context.emit(operator, values), (*first[:axis], total, *first[axis + 1 :]))
 

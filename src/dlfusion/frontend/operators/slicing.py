@@ -84,13 +84,18 @@ def sliced(context: Context, activation: Activation, parts: dict[int, Part]) -> 
 
 
 def _one_axis(context: Context, activation: Activation, axis: int, part: Part) -> Activation:
-    """A part of any axis: of the channels of the same elements, with the axes before it as the batch."""
+    """A part of any axis, as one of channels or of the map of the same elements."""
     shape = activation.shape
-    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
-    value = context.merged(activation, before, shape[axis], after)
-    _, _, height, width = context.shapes[value]
-    operator = Slice((part.start, 0, 0), (part.size, height, width), (part.step, 1, 1))
-    return Activation(context.emit(operator, [value]), (*shape[:axis], part.size, *shape[axis + 1 :]))
+    if axis < 2:
+        value = context.merged(activation, math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+        place = 1
+    else:
+        value, place = context.along_map(activation, axis)
+    taken = [part if own == place else Part(0, context.shapes[value][own]) for own in (1, 2, 3)]
+    starts, sizes, steps = zip(*((own.start, own.size, own.step) for own in taken), strict=True)
+    return Activation(
+        context.emit(Slice(starts, sizes, steps), [value]), (*shape[:axis], part.size, *shape[axis + 1 :])
+    )
 
 
 def _part(length: int, start: int, end: int, step: int) -> Part:
