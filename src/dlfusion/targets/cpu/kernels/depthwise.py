@@ -94,8 +94,7 @@ def _by_unit(array: Array, isa: Isa) -> Array:
 
 def _largest_block(filters: int, isa: Isa) -> int:
     """How many outputs of each filter have their sums in registers, with the weights of a tap and an input."""
-    registers = 32 if isa.lanes == 16 else 16
-    return max(1, min(_LARGEST_BLOCK, (registers - 1) // filters - 1))
+    return max(1, min(_LARGEST_BLOCK, (isa.vector_registers - 1) // filters - 1))
 
 
 def block_width(width: int, largest: int = _LARGEST_BLOCK) -> int:
