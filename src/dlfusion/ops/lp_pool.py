@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import require_operands
 from dlfusion.ops.operator import Shape
 from dlfusion.ops.sliding_pool import SlidingPool
 from dlfusion.ops.spatial import (
@@ -15,7 +14,6 @@ from dlfusion.ops.spatial import (
     Pair,
     kernel_label,
     padded,
-    sliding_shape,
     taps,
 )
 
@@ -37,12 +35,6 @@ class LpPool(SlidingPool):
         SlidingPool.__post_init__(self)
         if self.p < 1:
             raise ValueError(f"LpPool needs a norm of at least 1, but p is {self.p}")
-
-    def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
-        """N x C x OH x OW."""
-        require_operands("LpPool", inputs, parameters, (1, 0))
-        batch, channels, height, width = inputs[0]
-        return (batch, channels, *sliding_shape(height, width, self.kernel, self.strides, self.dilations, self.pads))
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """One multiply-accumulate per kernel tap and output element; the root does not count."""

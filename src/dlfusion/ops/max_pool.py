@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlfusion.ops.checks import require_operands
 from dlfusion.ops.operator import Shape
 from dlfusion.ops.sliding_pool import SlidingPool
 from dlfusion.ops.spatial import (
     Padding,
     Pair,
     padded,
-    sliding_shape,
     taps,
 )
 
@@ -30,12 +28,6 @@ class MaxPool(SlidingPool):
     strides: Pair = (1, 1)
     pads: Padding = (0, 0, 0, 0)
     dilations: Pair = (1, 1)
-
-    def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
-        """N x C x OH x OW."""
-        require_operands("MaxPool", inputs, parameters, (1, 0))
-        batch, channels, height, width = inputs[0]
-        return (batch, channels, *sliding_shape(height, width, self.kernel, self.strides, self.dilations, self.pads))
 
     def operations(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> int:
         """One comparison per kernel tap and output element."""

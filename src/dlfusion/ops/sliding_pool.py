@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from dlfusion.ops.checks import require_operands
 from dlfusion.ops.operator import Operator, Shape
-from dlfusion.ops.spatial import Padding, Pair, kernel_label, require_padding, require_positive
+from dlfusion.ops.spatial import Padding, Pair, kernel_label, require_padding, require_positive, sliding_shape
 from dlfusion.ops.window import Window, sliding
 
 
@@ -20,6 +21,12 @@ class SlidingPool(Operator):
         require_positive("strides", self.strides)
         require_positive("dilations", self.dilations)
         require_padding(self.pads)
+
+    def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
+        """N x C x OH x OW."""
+        require_operands(type(self).__name__, inputs, parameters, (1, 0))
+        batch, channels, height, width = inputs[0]
+        return (batch, channels, *sliding_shape(height, width, self.kernel, self.strides, self.dilations, self.pads))
 
     def row_windows(self, inputs: Sequence[Shape]) -> tuple[Window, ...]:
         """The sliding window along the height."""

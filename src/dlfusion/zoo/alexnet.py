@@ -12,7 +12,7 @@ def build(*, seed: int, batch: int = 1, size: int = 224, width_factor: float = 1
         return max(1, round(channels * width_factor))
 
     builder = ModelBuilder("alexnet", seed)
-    value = builder.input("image", batch, 3, size, size)
+    value = builder.image(batch, size)
     value = builder.relu(builder.conv(value, scaled(64), 11, stride=4, pad=2, gain=1.0))
     value = builder.max_pool(value, 3, stride=2)
     value = builder.relu(builder.conv(value, scaled(192), 5, pad=2, gain=AFTER_POOL))

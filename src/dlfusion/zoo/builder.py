@@ -70,6 +70,10 @@ class ModelBuilder:
         self._inputs.append(value)
         return value
 
+    def image(self, batch: int, height: int, width: int | None = None, *, channels: int = 3) -> Value:
+        """Declares the input `image`, which is square where no width is given."""
+        return self.input("image", batch, channels, height, height if width is None else width)
+
     def conv(
         self,
         value: Value,

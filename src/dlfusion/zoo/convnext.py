@@ -20,7 +20,7 @@ def build(
 ) -> ModelProto:
     """Depthwise 7x7 convolutions and fully connected layers on channels that are last; `size` at least 32 pixels."""
     builder = ModelBuilder("convnext", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     for stage, (channels, repeats) in enumerate(STAGES):
         outputs = scaled(channels, width_factor)
         if stage == 0:

@@ -24,7 +24,7 @@ def build(
 ) -> ModelProto:
     """Dilated residual stages, a pyramid of dilated convolutions with a pooled branch, scores as large as the image."""
     builder = ModelBuilder("deeplab", seed)
-    image = builder.input("image", batch, 3, size, size if width is None else width)
+    image = builder.image(batch, size, width)
     channels = scaled(64, width_factor)
     value = stem(builder, image, channels)
     before = 1

@@ -27,7 +27,7 @@ def build(
     """Four dense blocks, and transitions that halve channels and map; `size` at least 32 pixels."""
     growth = scaled(GROWTH, width_factor)
     builder = ModelBuilder("densenet121", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     value = builder.conv(value, 2 * growth, 7, stride=2, pad=3, bias=False, gain=1.0)
     value = builder.max_pool(builder.relu(builder.batch_norm(value)), 3, stride=2, pad=1)
     for index, repeats in enumerate(BLOCKS):

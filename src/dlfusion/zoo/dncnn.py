@@ -20,7 +20,7 @@ def build(
     """3x3 convolutions with 64 channels that estimate the noise, which is subtracted from the image."""
     channels = max(1, round(64 * width_factor))
     builder = ModelBuilder("dncnn", seed)
-    image = builder.input("image", batch, 1, size, size if width is None else width)
+    image = builder.image(batch, size, width, channels=1)
     value = builder.relu(builder.conv(image, channels, 3, pad=1, gain=1.0))
     for _ in range(hidden):
         value = builder.relu(builder.conv(value, channels, 3, pad=1))

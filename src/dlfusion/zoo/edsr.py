@@ -17,7 +17,7 @@ def build(
     """
     channels = scaled(64, width_factor)
     builder = ModelBuilder("edsr", seed)
-    value = builder.input("image", batch, 3, size, 320 if width is None else width)
+    value = builder.image(batch, size, 320 if width is None else width)
     value = head = builder.conv(builder.conv(value, 3, 1, gain=1.0), channels, 3, pad=1, gain=1.0)
     for _ in range(BLOCKS):
         value = _residual(builder, value)

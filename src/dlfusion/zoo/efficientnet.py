@@ -37,7 +37,7 @@ def build(
 ) -> ModelProto:
     """Inverted residuals with Swish and squeeze-and-excite."""
     builder = ModelBuilder("efficientnet", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     value = conv_norm(builder, value, scaled(32, width_factor), 3, stride=2, gain=1.0, activation=swish)
     for expansion, kernel, channels, repeats, stride in STAGES:
         for index in range(repeats):

@@ -15,7 +15,7 @@ def build(*, seed: int, batch: int = 1, size: int = 540, width: int = 960, width
         return max(1, round(channels * width_factor))
 
     builder = ModelBuilder("espcn", seed)
-    value = builder.input("image", batch, 1, size, width)
+    value = builder.image(batch, size, width, channels=1)
     value = builder.relu(builder.conv(value, scaled(64), 5, pad=2, gain=1.0))
     for channels in (64, 32):
         value = builder.relu(builder.conv(value, scaled(channels), 3, pad=1))

@@ -13,7 +13,7 @@ def build(*, seed: int, batch: int = 1, size: int = 540, width: int = 960, width
     features = max(1, round(56 * width_factor))
     shrunk = max(1, round(12 * width_factor))
     builder = ModelBuilder("fsrcnn", seed)
-    value = builder.input("image", batch, 1, size, width)
+    value = builder.image(batch, size, width, channels=1)
     value = builder.prelu(builder.conv(value, features, 5, pad=2, gain=1.0))
     value = builder.prelu(builder.conv(value, shrunk, 1, gain=AFTER_PRELU))
     for _ in range(4):

@@ -36,7 +36,7 @@ def build(
 ) -> ModelProto:
     """Nine inception modules; poolings whose last window may reach outside, as in Caffe."""
     builder = ModelBuilder("googlenet", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     value = builder.relu(builder.conv(value, scaled(64, width_factor), 7, stride=2, pad=3, gain=1.0))
     value = builder.local_response_norm(builder.max_pool(value, 3, stride=2, ceil=True))
     value = builder.relu(builder.conv(value, scaled(64, width_factor), 1, gain=POOLED_GAIN))

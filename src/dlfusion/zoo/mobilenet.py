@@ -18,7 +18,7 @@ def build(*, seed: int, batch: int = 1, size: int = 224, width_factor: float = 1
         return max(1, round(channels * width_factor))
 
     builder = ModelBuilder("mobilenetv2", seed)
-    value = builder.input("image", batch, 3, size, size)
+    value = builder.image(batch, size)
     value = builder.conv(value, scaled(32), 3, stride=2, pad=1, bias=False, gain=1.0)
     value = builder.relu6(builder.batch_norm(value))
     for expansion, channels, repeats, stride in STAGES:

@@ -46,7 +46,7 @@ def build(
 ) -> ModelProto:
     """Inverted residuals with ReLU or HardSwish, some of them with squeeze-and-excite through HardSigmoid."""
     builder = ModelBuilder("mobilenetv3", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     stem = scaled(16, width_factor)
     value = conv_norm(builder, value, stem, 3, stride=2, gain=1.0, activation=ModelBuilder.hard_swish)
     for kernel, expanded, channels, squeezes, hard_swish, stride in ROWS:

@@ -22,7 +22,7 @@ def build(
 ) -> ModelProto:
     """Residual blocks with grouped convolutions and squeeze-and-excite."""
     builder = ModelBuilder("regnet", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     stem = scaled(32, width_factor)
     value = conv_norm(builder, value, stem, 3, stride=2, gain=1.0, activation=ModelBuilder.relu)
     for channels, repeats in STAGES:

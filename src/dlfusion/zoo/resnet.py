@@ -35,7 +35,7 @@ def _build(
     classes: int = 1000,
 ) -> ModelProto:
     builder = ModelBuilder(name, seed)
-    value = builder.input("image", batch, 3, size, size)
+    value = builder.image(batch, size)
     channels = max(1, round(64 * width_factor))
     value = stem(builder, value, channels)
     for stage, count in enumerate(repeats):

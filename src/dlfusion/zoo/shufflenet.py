@@ -20,7 +20,7 @@ def build(
 ) -> ModelProto:
     """Units that work on half the channels and shuffle all of them."""
     builder = ModelBuilder("shufflenetv2", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     stem = scaled(24, width_factor)
     value = conv_norm(builder, value, stem, 3, stride=2, gain=1.0, activation=ModelBuilder.relu)
     value = builder.max_pool(value, 3, stride=2, pad=1)

@@ -21,7 +21,7 @@ def build(
     """
     base = scaled(32, width_factor)
     builder = ModelBuilder("style", seed)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     for channels, kernel, stride in ((base, 9, 1), (2 * base, 3, 2), (4 * base, 3, 2)):
         value = builder.relu(builder.instance_norm(_conv(builder, value, channels, kernel, stride)))
     for _ in range(RESIDUAL_BLOCKS):

@@ -23,7 +23,7 @@ def build(
     """
     channels = max(1, round(64 * width_factor))
     builder = ModelBuilder("unet", seed)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     value = _double(builder, value, channels, gain=1.0)
     skipped: list[Value] = []
     for _ in range(levels):

@@ -15,7 +15,7 @@ def build(*, seed: int, batch: int = 1, size: int = 224, width_factor: float = 1
         return max(1, round(channels * width_factor))
 
     builder = ModelBuilder("vgg19", seed)
-    value = builder.input("image", batch, 3, size, size)
+    value = builder.image(batch, size)
     gain = 1.0
     for channels, repeats in STAGES:
         for _ in range(repeats):

@@ -39,7 +39,7 @@ def build(
     multiples of 32 pixels; maps of other sizes are resized in the neck to those that they join.
     """
     builder = ModelBuilder("yolo", seed, centered=True)
-    value = builder.input("image", batch, 3, size, size if width is None else width)
+    value = builder.image(batch, size, width)
     value = builder.conv(value, scaled(32, width_factor), 6, stride=2, pad=2, bias=False, gain=1.0)
     value = swish(builder, builder.batch_norm(value))
     maps = []

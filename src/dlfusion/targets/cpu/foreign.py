@@ -11,9 +11,8 @@ from dlfusion.machine.cpu import Cpu
 from dlfusion.machine.host import usable_cores
 from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.measure import Setting
-from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
 from dlfusion.targets.cpu.isa import Isa
-from dlfusion.targets.cpu.measuring import library_digest
+from dlfusion.targets.cpu.measuring import build_setting
 from dlfusion.targets.cpu.target import ALGORITHMS
 
 
@@ -66,9 +65,7 @@ class ForeignCpu:
         Raises:
             BuildError: there is no cross compiler.
         """
-        cache = open_cache() if self.cache is None else self.cache
-        compiler = find_compiler(cache, architecture=self.isa.architecture).description
-        return Setting(self.machine.fingerprint, compiler, (*COMMON_FLAGS, *self.isa.flags), library_digest())
+        return build_setting(self.machine, self.isa, open_cache() if self.cache is None else self.cache)
 
     def bench(self, network: Network) -> NoReturn:
         """Nothing can be measured here.

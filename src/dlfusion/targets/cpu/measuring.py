@@ -69,8 +69,7 @@ class CpuTarget:
     @cached_property
     def setting(self) -> Setting:
         """The machine, the compiler that would be used, its flags, and a digest of the kernel library."""
-        compiler = find_compiler(self._open_cache).description
-        return Setting(host().fingerprint, compiler, (*COMMON_FLAGS, *self._isa.flags), library_digest())
+        return build_setting(host(), self._isa, self._open_cache)
 
     @contextmanager
     def bench(self, network: Network) -> Iterator["CpuBench"]:
@@ -172,6 +171,16 @@ def _instruction_set(name: str | None, precision: Precision) -> Isa:
         runnable = ", ".join(isa for isa in ISAS if isa in available) or "none"
         raise InputError(f"this CPU cannot run {chosen.name}; it has {runnable}")
     return chosen
+
+
+def build_setting(machine: Cpu, isa: Isa, cache: Cache) -> Setting:
+    """The machine, the compiler that builds programs for it, its flags, and a digest of the kernel library.
+
+    Raises:
+        BuildError: there is no compiler for that architecture.
+    """
+    compiler = find_compiler(cache, architecture=isa.architecture).description
+    return Setting(machine.fingerprint, compiler, (*COMMON_FLAGS, *isa.flags), library_digest())
 
 
 def library_digest() -> str:
