@@ -162,6 +162,17 @@ def test_layer_normalization_of_places(shape: tuple[int, ...], axis: int) -> Non
     assert [label for label in labels(graph) if not label.startswith("Reshape")][1:] == []
 
 
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_statistics_of_layer_normalization(axis: int) -> None:
+    constants: Constants = {"scale": weights(*SHAPE[axis:]), "shift": weights(*SHAPE[axis:], seed=1)}
+    normalize = helper.make_node(
+        "LayerNormalization", ["x", "scale", "shift"], ["n", "mean", "deviation"], axis=axis, epsilon=1e-2
+    )
+    spread = [normalize, node("Sub", "n mean", "d"), node("Mul", "d deviation", "y")]
+    check(spread, constants)
+    check([normalize, node("Add", "n mean", "y")], constants)
+
+
 def test_conv_next_moves_no_data() -> None:
     """A block of ConvNeXt: between its transposes everything happens for each place."""
     constants: Constants = {"d": weights(6, 1, 3, 3), "w": weights(6, 9), "v": weights(9, 6), "b": weights(9), **SCALES}

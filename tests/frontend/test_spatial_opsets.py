@@ -101,18 +101,22 @@ def split_sizes(opset: int) -> Case:
     return nodes, {} if sizes else {"sizes": integers(1, 4, 2)}
 
 
-def norm_pools(opset: int) -> Case:
-    attributes: dict[str, Any] = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "p": 1}
+def norm_pools(opset: int, norm: int = 1) -> Case:
+    attributes: dict[str, Any] = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "p": norm}
     if opset >= 18:
         attributes |= {"dilations": [2, 1], "ceil_mode": 1}
     if opset >= 22:  # ONNX Runtime has no norm of whole maps for it
         return [node("LpPool", **attributes)], {}
     nodes = [
         helper.make_node("LpPool", ["x"], ["p"], **attributes),
-        helper.make_node("GlobalLpPool", ["p"], ["g"]),
+        helper.make_node("GlobalLpPool", ["p"], ["g"], p=max(2, norm)),
         helper.make_node("Mul", ["p", "g"], ["y"]),
     ]
     return nodes, {}
+
+
+def cubic_norm_pools(opset: int) -> Case:
+    return norm_pools(opset, norm=3)
 
 
 def average_pool_dilated(opset: int) -> Case:
@@ -161,6 +165,7 @@ def conv_transpose_sparse(opset: int) -> Case:
 
 CASES: tuple[Callable[[int], Case], ...] = (
     average_pool_dilated,
+    cubic_norm_pools,
     concat_columns,
     concat_images,
     conv_transpose_larger_output_shape,
@@ -193,6 +198,19 @@ def test_resize_shows_a_region() -> None:
     constants: dict[str, Any] = {"roi": floats(0.25, 0, 0.75, 0.5), "sizes": integers(7, 3)}
     resize = node("Resize", "roi", "", "sizes", **attributes)
     assert_matches_onnx_runtime(make_model([resize], {"x": (1, 2, 6, 5)}, constants=constants, opset=19))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_resize_shows_a_region_that_reaches_outside(mode: str) -> None:
+    attributes: dict[str, Any] = {
+        "coordinate_transformation_mode": "tf_crop_and_resize",
+        "mode": mode,
+        "extrapolation_value": 2.5,
+    }
+    for region in ((0, 0, -0.4, 0.3, 1, 1, 1.3, 0.9), (0, 0, 0.2, -0.1, 1, 1, 0.7, 0.5)):
+        constants: dict[str, Any] = {"roi": floats(*region), "sizes": integers(2, 3, 11, 8)}
+        resize = node("Resize", "roi", "", "sizes", **attributes)
+        assert_matches_onnx_runtime(make_model([resize], {"x": (2, 3, 6, 5)}, constants=constants, opset=19))
 
 
 def test_lines_lie_along_the_width_from_the_input_to_the_output() -> None:

@@ -77,7 +77,7 @@ class Resize(Operator):
 
     `scales` are output size over input size, for height and width, where the model states them: they need not be the
     quotient of the sizes, since the output size is rounded down. None means the quotient. `region` is what the output
-    shows in coordinates `tf_crop_and_resize`.
+    shows in coordinates `tf_crop_and_resize`; outside the map that is its edge.
 
     Cubic interpolation has `cubic_coefficient` as its slope at the neighbours. Inputs outside the map are those at its
     edge, or do not count if `excludes_outside`. With `antialias`, shrinking stretches the interpolation over as many
@@ -100,8 +100,8 @@ class Resize(Operator):
             raise ValueError(f"Resize needs an output of at least 1 x 1, but it is {self.height} x {self.width}")
         if self.scales is not None and min(self.scales) <= 0:
             raise ValueError(f"Resize needs scales above 0, but they are {self.scales}")
-        if any(not 0 <= start <= end <= 1 for start, end in self.region):
-            raise ValueError(f"Resize needs a region inside 0..1, but it is {self.region}")
+        if not all(-math.inf < start <= end < math.inf for start, end in self.region):
+            raise ValueError(f"Resize needs a finite region that is not turned round, but it is {self.region}")
 
     def output_shape(self, inputs: Sequence[Shape], parameters: Sequence[tuple[int, ...]]) -> Shape:
         """N x C x height x width."""
@@ -121,6 +121,12 @@ class Resize(Operator):
     def is_linear(self) -> bool:
         """Whether no output has more than two inputs along an axis."""
         return self.mode is ResizeMode.LINEAR and not self.antialias
+
+    def inside(self, axis: int, size: int) -> range:
+        """The output rows (axis 0) or columns (axis 1) whose position lies within the input's `size` of them."""
+        positions = _positions(self, axis, size)
+        found = np.flatnonzero((positions >= 0) & (positions <= size - 1))
+        return range(found[0], found[-1] + 1) if found.size else range(0)
 
     def row_taps(self, input_height: int) -> Taps:
         """Which input rows make each output row."""

@@ -5,15 +5,17 @@ import math
 import numpy as np
 
 from dlfusion.frontend.attributes import number, text
-from dlfusion.frontend.broadcasting import per_channel
-from dlfusion.frontend.context import Activation, Context, UnsupportedNodeError
+from dlfusion.frontend.broadcasting import with_constant
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.ops.add import Add
 from dlfusion.ops.celu import Celu
 from dlfusion.ops.clip import Clip
 from dlfusion.ops.elu import Elu
 from dlfusion.ops.gelu import Gelu
 from dlfusion.ops.hard_sigmoid import HardSigmoid
 from dlfusion.ops.leaky_relu import LeakyRelu
+from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.p_relu import PRelu
 from dlfusion.ops.selu import Selu
@@ -25,7 +27,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 def relu(node: Node, context: Context) -> Activation:
     """Relu, a clip from below."""
-    return _apply(node, context, Clip(0.0, math.inf))
+    return _apply(node, context, Clip())
 
 
 def clip(node: Node, context: Context) -> Activation:
@@ -37,9 +39,8 @@ def clip(node: Node, context: Context) -> Activation:
     # ONNX's default limits are the largest floats, which no finite value exceeds.
     low = -math.inf if low <= -LARGEST else low
     high = math.inf if high >= LARGEST else high
-    if low > high:
-        raise UnsupportedNodeError(f"its lower limit {low} is above its upper limit {high}")
-    return _apply(node, context, Clip(low, high))
+    # A lower limit above the upper one yields the upper one, as ONNX defines it.
+    return _apply(node, context, Clip(min(low, high), high))
 
 
 def leaky_relu(node: Node, context: Context) -> Activation:
@@ -48,10 +49,19 @@ def leaky_relu(node: Node, context: Context) -> Activation:
 
 
 def p_relu(node: Node, context: Context) -> Activation:
-    """PRelu with one slope, or one per channel."""
-    activation = context.activation(node)
-    slope = per_channel(context.weights(node, 1), activation.shape)
-    return context.result(PRelu(), activation, [("slope", slope)])
+    """PRelu with constant slopes; those of single places rather than channels cost a few operators."""
+    activation, slopes = context.activation(node), context.weights(node, 1)
+    operand = with_constant(context, activation, slopes)
+    if operand.shape != activation.shape:
+        raise InvalidNodeError(f"its slopes of shape {slopes.shape} do not broadcast to {activation.shape}")
+    if operand.is_per_channel:
+        channels = context.shapes[operand.value][1]
+        slope = np.ascontiguousarray(np.broadcast_to(operand.array.reshape(-1), (channels,)))
+        return context.result(PRelu(), activation, [("slope", slope)])
+    negative = context.emit(Clip(-math.inf, 0.0), [operand.value], role="negative")
+    negative = context.emit(Mul(), [negative], [("operand", operand.array)], role="scaled")
+    positive = context.emit(Clip(), [operand.value], role="positive")
+    return Activation(context.emit(Add(), [positive, negative]), activation.shape)
 
 
 def elu(node: Node, context: Context) -> Activation:

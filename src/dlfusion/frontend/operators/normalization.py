@@ -1,16 +1,18 @@
 """Normalizations."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from dlfusion.frontend.attributes import from_front, integer, integers, number
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
+from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.group_normalize import GroupNormalize
 from dlfusion.ops.layer_normalize import LayerNormalize
 from dlfusion.ops.log_softmax import LogSoftmax
@@ -18,7 +20,10 @@ from dlfusion.ops.lp_normalize import LpNormalize
 from dlfusion.ops.lrn import Lrn
 from dlfusion.ops.mul import Mul
 from dlfusion.ops.operator import Operator
+from dlfusion.ops.reciprocal import Reciprocal
 from dlfusion.ops.softmax import Softmax
+from dlfusion.ops.sqrt import Sqrt
+from dlfusion.ops.sub import Sub
 from dlfusion.ops.transpose import Transpose
 
 
@@ -78,30 +83,55 @@ def group_normalization(node: Node, context: Context) -> Activation:
     return _over_groups(context, activation, groups, number(node, "epsilon", 1e-5), (scale, shift))
 
 
-def layer_normalization(node: Node, context: Context) -> Activation:
-    """LayerNormalization over the axes from any behind the batch on."""
+def layer_normalization(node: Node, context: Context) -> Outputs:
+    """LayerNormalization over the axes from any behind the batch on; mean and deviation cost operators of their own."""
     seen = context.seen(node)
-    rank = len(seen.shape)
-    axis = from_front(integer(node, "axis", -1), rank)
+    axis = from_front(integer(node, "axis", -1), len(seen.shape))
+    if axis == 0:
+        raise UnsupportedNodeError(f"it normalizes all axes of {seen.shape}, the batch among them")
+    epsilon = number(node, "epsilon", 1e-5)
+    return (_normalized(node, context, seen, axis, epsilon), *_statistics(node, context, seen, axis, epsilon))
+
+
+def _normalized(node: Node, context: Context, seen: Activation, axis: int, epsilon: float) -> Activation:
+    """The first output of LayerNormalization."""
     scale = context.weights(node, 1)
     shift = np.zeros_like(scale) if context.optional(node, 2) is None else context.weights(node, 2)
-    epsilon = number(node, "epsilon", 1e-5)
     normalized = seen.shape[axis:]
     try:
         scale, shift = np.broadcast_to(scale, normalized), np.broadcast_to(shift, normalized)
     except ValueError as error:
         raise InvalidNodeError(f"{scale.shape} and {shift.shape} do not fit normalized axes of {normalized}") from error
-    if axis == rank - 1:
+    if axis == len(seen.shape) - 1:
         result = _over_axis(context, seen, axis, LayerNormalize(epsilon))
         value = context.emit(Affine(), [result.value], [("scale", scale), ("shift", shift)], role="scaled")
         return replace(result, value=value)
-    if axis == 0:
-        raise UnsupportedNodeError(f"it normalizes all axes of {seen.shape}, the batch among them")
     if axis > 1:
         return _over_last_axes(context, seen, axis, epsilon, (scale, shift))
     activation = context.plain(seen)
     value = context.emit(GroupNormalize(1, epsilon), [context.canonical(activation)])
     return _scaled_by_element(context, Activation(value, activation.shape), scale, shift)
+
+
+def _statistics(node: Node, context: Context, seen: Activation, axis: int, epsilon: float) -> tuple[Activation, ...]:
+    """The mean over the axes from `axis` on and 1 / sqrt(variance + epsilon), as far as they are read."""
+    wanted = [output.is_read for output in node.outputs[1:]]
+    if not any(wanted):
+        return ()
+    activation = context.plain(seen)
+    batch, groups, places = activation.shape[0], math.prod(seen.shape[1:axis]), math.prod(seen.shape[axis:])
+    value = context.reshaped(activation, (batch, groups, 1, places))
+    mean = context.emit(GlobalAveragePool(), [value], role="mean")
+    values = [mean]
+    if wanted[1:] == [True]:
+        difference = context.emit(Sub(), [value, mean], role="difference")
+        square = context.emit(Mul(), [difference, difference], role="square")
+        variance = context.emit(GlobalAveragePool(), [square], role="variance")
+        offset = [("scale", np.ones(groups, np.float32)), ("shift", np.full(groups, epsilon, np.float32))]
+        deviation = context.emit(Sqrt(), [context.emit(Affine(), [variance], offset, role="offset")], role="deviation")
+        values.append(context.emit(Reciprocal(), [deviation], role="inverse"))
+    shape = (*seen.shape[:axis], *(1,) * (len(seen.shape) - axis))
+    return tuple(Activation(value, shape) for value in values)
 
 
 def _over_last_axes(
@@ -195,7 +225,7 @@ def _scaled_by_element(context: Context, activation: Activation, scale: Array, s
     return Activation(value, activation.shape)
 
 
-CONVERTERS = {
+CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {
     "BatchNormalization": batch_normalization,
     "GroupNormalization": group_normalization,
     "InstanceNormalization": instance_normalization,

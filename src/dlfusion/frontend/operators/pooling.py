@@ -1,8 +1,14 @@
 """Pooling, over windows and over whole maps."""
 
+import math
+
+import numpy as np
+
 from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, map_axes
 from dlfusion.frontend.model import Node
+from dlfusion.ops.abs import Abs
+from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_lp_pool import GlobalLpPool
@@ -10,6 +16,7 @@ from dlfusion.ops.global_max_pool import GlobalMaxPool
 from dlfusion.ops.lp_pool import LpPool
 from dlfusion.ops.max_pool import MaxPool
 from dlfusion.ops.operator import Operator
+from dlfusion.ops.pow import Pow
 from dlfusion.ops.spatial import Padding, Pair, ceil_mode_excess
 
 
@@ -22,12 +29,16 @@ def max_pool(node: Node, context: Context) -> Activation:
 
 
 def lp_pool(node: Node, context: Context) -> Activation:
-    """LpPool of the norms 1 and 2; ceil mode becomes padding."""
+    """LpPool of any norm; ceil mode becomes padding. Others than 1 and 2 are a few operators each."""
     activation = context.activation(node)
     window = _window(node, activation)
     pads = _padding(node, activation, window)
-    operator = LpPool(window.kernel, window.strides, pads, window.dilations, _norm(node))
-    return _pooled(context, activation, operator)
+    norm = _norm(node)
+    if norm <= 2:
+        return _pooled(context, activation, LpPool(window.kernel, window.strides, pads, window.dilations, norm))
+    mean = AveragePool(window.kernel, window.strides, pads, count_include_pad=True, dilations=window.dilations)
+    value = _norm_by_mean(context, context.map_of(activation), norm, mean, math.prod(window.kernel))
+    return context.of_rank(value, len(activation.shape))
 
 
 def average_pool(node: Node, context: Context) -> Activation:
@@ -51,8 +62,14 @@ def global_max_pool(node: Node, context: Context) -> Activation:
 
 
 def global_lp_pool(node: Node, context: Context) -> Activation:
-    """GlobalLpPool of the norms 1 and 2."""
-    return _global(context, context.activation(node), GlobalLpPool(_norm(node)))
+    """GlobalLpPool of any norm; others than 1 and 2 are a few operators each."""
+    activation = context.activation(node)
+    norm = _norm(node)
+    if norm <= 2:
+        return _global(context, activation, GlobalLpPool(norm))
+    batch, channels, *places = activation.shape
+    value = _norm_by_mean(context, context.as_it_lies(activation), norm, GlobalAveragePool(), math.prod(places))
+    return Activation(value, (batch, channels, *(1,) * len(places)))
 
 
 def _window(node: Node, activation: Activation) -> Sliding:
@@ -63,10 +80,24 @@ def _window(node: Node, activation: Activation) -> Sliding:
 
 
 def _norm(node: Node) -> int:
-    p = integer(node, "p", 2)
-    if p not in (1, 2):
-        raise UnsupportedNodeError(f"p is {p}; only the norms 1 and 2 are supported")
-    return p
+    norm = integer(node, "p", 2)
+    if norm < 1:
+        raise InvalidNodeError(f"p is {norm}; norms are 1 and more")
+    return norm
+
+
+def _norm_by_mean(context: Context, value: str, norm: int, mean: Operator, count: int) -> str:
+    """(count * mean(|x| ^ norm)) ^ (1 / norm), where `mean` takes that of `count` elements."""
+    value = context.emit(Abs(), [value], role="magnitudes")
+    value = _power(context, value, norm, "powers")
+    value = context.emit(mean, [value], role="mean")
+    scale = np.full(context.shapes[value][1], count, np.float32)
+    value = context.emit(Affine(), [value], [("scale", scale), ("shift", np.zeros_like(scale))], role="sum")
+    return _power(context, value, 1 / norm, "root")
+
+
+def _power(context: Context, value: str, exponent: float, role: str) -> str:
+    return context.emit(Pow(), [value], [("operand", np.full((1, 1, 1), exponent, np.float32))], role)
 
 
 def _padding(node: Node, activation: Activation, window: Sliding) -> Padding:

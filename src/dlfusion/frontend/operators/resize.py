@@ -1,17 +1,19 @@
 """Resize and its forerunner Upsample."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from dlfusion.frontend.attributes import from_front, integer, integers, number, numbers, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
 from dlfusion.frontend.model import Node
+from dlfusion.ops.pad import Pad
 from dlfusion.ops.resize import WHOLE, Coordinates, Region, Resize, ResizeMode, Rounding
 
 
 def resize(node: Node, context: Context) -> Activation:
-    """Resize of the map, nearest, linear or cubic; what it shows in tf_crop_and_resize must lie inside the map."""
+    """Resize of the map, nearest, linear or cubic; tf_crop_and_resize must show some of it, and not turned round."""
     if context.opset < 11:
         return _first_version(node, context, _floats(context, node, 1))
     activation = context.activation(node)
@@ -35,7 +37,9 @@ def resize(node: Node, context: Context) -> Activation:
         bool(integer(node, "antialias", 0)),
         _region(node, context, len(sizes)) if name == Coordinates.CROP else WHOLE,
     )
-    return _emit(context, activation, sizes, operator)
+    resized = _emit(context, activation, sizes, operator)
+    fill = number(node, "extrapolation_value", 0.0)
+    return _filled_outside(context, resized, operator, map_axes(activation.shape)[2:], fill)
 
 
 def upsample(node: Node, context: Context) -> Activation:
@@ -71,6 +75,23 @@ def _emit(context: Context, activation: Activation, sizes: tuple[int, ...], oper
     if sizes[:2] != activation.shape[:2] or len(sizes) not in (3, 4):
         raise UnsupportedNodeError(f"it resizes {activation.shape} to {sizes}; only maps can be resized")
     return Activation(context.emit(operator, [context.map_of(activation)]), sizes)
+
+
+def _filled_outside(
+    context: Context, resized: Activation, operator: Resize, size: Sequence[int], fill: float
+) -> Activation:
+    """The activation with a number at all places whose positions lie outside the map of this size."""
+    if operator.coordinates is not Coordinates.CROP:
+        return resized
+    rows, columns = (operator.inside(axis, own) for axis, own in enumerate(size))
+    if not rows or not columns:
+        raise UnsupportedNodeError(f"its region {operator.region} shows nothing of the map of {tuple(size)}")
+    top, left, bottom, right = rows.start, columns.start, operator.height - rows.stop, operator.width - columns.stop
+    if not any((top, left, bottom, right)):
+        return resized
+    inside = context.emit(Pad(-top, -left, -bottom, -right), [resized.value], role="inside")
+    filled = context.emit(Pad(top, left, bottom, right, fill), [inside], role="filled")
+    return Activation(filled, resized.shape)
 
 
 def _map_factors(scales: tuple[float, ...] | None) -> tuple[float, float] | None:
@@ -127,8 +148,8 @@ def _region(node: Node, context: Context, rank: int) -> Region:
     if limits is None or len(limits) != 2 * len(chosen):
         raise InvalidNodeError(f"roi {limits} must have two numbers for each of {len(chosen)} axes")
     found = {axis: (limits[place], limits[place + len(chosen)]) for place, axis in enumerate(chosen)}
-    if any(not 0 <= start <= end <= 1 for start, end in found.values()):
-        raise UnsupportedNodeError(f"its region {list(limits)} reaches outside the map, or is turned round")
+    if not all(-math.inf < start <= end < math.inf for start, end in found.values()):
+        raise UnsupportedNodeError(f"its region {list(limits)} is turned round; every start must be below its end")
     if any(found.get(axis, (0, 1)) != (0, 1) for axis in (0, 1)):
         raise UnsupportedNodeError(f"its region {list(limits)} is a part of the batch or of the channels")
     whole = (0.0, 1.0)
