@@ -1,6 +1,7 @@
 """Concatenation."""
 
 import math
+from collections.abc import Sequence
 
 from dlfusion.frontend.attributes import from_front, integer
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError
@@ -18,6 +19,12 @@ def concat(node: Node, context: Context) -> Activation:
     for activation in activations:
         if len(activation.shape) != len(first):
             raise InvalidNodeError(f"inputs of shape {first} and {activation.shape} cannot be joined along axis {axis}")
+    return joined(context, activations, axis)
+
+
+def joined(context: Context, activations: Sequence[Activation], axis: int) -> Activation:
+    """Activations of one rank, one after another along an axis."""
+    first = activations[0].shape
     operator: Operator = Concat()
     if axis == 1:
         values = context.side_by_side(activations)

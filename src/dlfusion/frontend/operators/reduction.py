@@ -70,6 +70,11 @@ def log_sum_exp(node: Node, context: Context) -> Activation:
     return _reduced(node, context, reduce)
 
 
+def sums(context: Context, activation: Activation, axes: set[int]) -> str:
+    """Emits the sums over axes behind the batch."""
+    return _without(context, activation, axes, _Kind(Reduction.SUM))
+
+
 def _reduced(node: Node, context: Context, reduce: Callable[[Activation, set[int]], str]) -> Activation:
     seen = context.seen(node)
     rank = len(seen.shape)
