@@ -60,6 +60,71 @@ def test_blocks_of_the_map_become_channels(order: list[int]) -> None:
     assert [type(node.operator).__name__ for node in graph.nodes] == ["SpaceToDepth"]
 
 
+@pytest.mark.parametrize("repeats", [[1, 2, 1, 1], [1, 1, 3, 2], [2, 1, 1, 1], [1, 1, 1, 1]])
+def test_tile(repeats: list[int]) -> None:
+    nodes = [helper.make_node("Tile", ["x", "repeats"], ["copies"]), helper.make_node("Relu", ["copies"], ["y"])]
+    assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 4, 5)}, constants={"repeats": np.array(repeats)}))
+
+
+def test_tile_of_many_copies_is_refused() -> None:
+    node = helper.make_node("Tile", ["x", "repeats"], ["y"], name="many")
+    model = make_model([node], {"x": (1, 3, 4, 5)}, constants={"repeats": np.array([1, 13, 5, 1])})
+    with pytest.raises(UnsupportedError, match=r"Tile many: its repeats are \[1, 13, 5, 1\]; at most 64 copies"):
+        load(model)
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((2, 3, 4, 5), 2), ((2, 3, 4, 5), 1), ((1, 4, 6), 2)])
+def test_constant_channels(shape: tuple[int, ...], channels: int) -> None:
+    """CoordConv tells its convolutions where they are; what the input holds must not show in a constant channel."""
+    coordinates = np.repeat(weights(1, channels, *shape[2:]), shape[0], axis=0)
+    nodes = [
+        helper.make_node("Div", ["x", "nothing"], ["infinite"]),
+        helper.make_node("Concat", ["coordinates", "infinite"], ["both"], axis=1),
+        helper.make_node("Slice", ["both", "start", "end", "axis"], ["constant"]),
+        helper.make_node("Concat", ["constant", "x", "coordinates"], ["y"], axis=1),
+    ]
+    ends = {"start": np.array([0]), "end": np.array([channels]), "axis": np.array([1])}
+    constants = {"coordinates": coordinates, "nothing": np.zeros(1, np.float32), **ends}
+    assert_matches_onnx_runtime(make_model(nodes, {"x": shape}, constants=constants))
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_other_constants_are_not_joined(axis: int) -> None:
+    node = helper.make_node("Concat", ["x", "constant"], ["y"], axis=axis)
+    model = make_model([node], {"x": (1, 3, 4, 5)}, constants={"constant": weights(1, 3, 4, 5)})
+    with pytest.raises(UnsupportedError, match=f"along axis {axis}; only channels can be constant"):
+        load(model)
+
+
+@pytest.mark.parametrize(("size", "padding"), [(3, (1, 1)), (4, (2, 1))])
+def test_local_response_normalization_in_parts(size: int, padding: tuple[int, int]) -> None:
+    """PyTorch's LRN averages squares over channels, which it takes for the first of three axes of a map."""
+    before, after = padding
+    factors = {"alpha": 0.1, "k": 2.0, "beta": 0.75}
+    constants = {"axes": np.array([1])} | {name: np.array(factor, np.float32) for name, factor in factors.items()}
+    pads = [before, 0, 0, after, 0, 0]
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["squares"]),
+        helper.make_node("Unsqueeze", ["squares", "axes"], ["volume"]),
+        helper.make_node(
+            "AveragePool", ["volume"], ["means"], kernel_shape=[size, 1, 1], pads=pads, count_include_pad=1
+        ),
+        helper.make_node("Squeeze", ["means", "axes"], ["map"]),
+        helper.make_node("Mul", ["map", "alpha"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "k"], ["shifted"]),
+        helper.make_node("Pow", ["shifted", "beta"], ["power"]),
+        helper.make_node("Div", ["x", "power"], ["y"]),
+    ]
+    assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 6, 4, 5)}, constants=constants))
+
+
+@pytest.mark.parametrize("axes", [[2], [3], [2, 3], [3, 4]])
+@pytest.mark.parametrize("kind", ["ReduceMean", "ReduceMax"])
+def test_neighbouring_axes_of_many_are_reduced(kind: str, axes: list[int]) -> None:
+    node = helper.make_node(kind, ["x"], ["y"], axes=axes, keepdims=0)
+    assert_matches_onnx_runtime(make_model([node], {"x": (2, 3, 4, 5, 6)}))
+
+
 @pytest.mark.parametrize("opset", [12, 17])
 def test_global_context(opset: int) -> None:
     """GCNet: the places of a map are weighed by a softmax over them, and summed up."""
