@@ -126,7 +126,7 @@ class Context:
         if value is None:
             raise InvalidNodeError(f"input {index} is missing")
         if value.constant is not None:
-            raise UnsupportedNodeError(f"its input {value.name} is constant")
+            raise UnsupportedNodeError(f"its input {value.name} is constant; it must depend on the inputs of the model")
         return self.lookup(value)
 
     def is_constant(self, node: Node, index: int) -> bool:

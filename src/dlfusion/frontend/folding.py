@@ -3,8 +3,12 @@
 import logging
 import math
 import sys
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import onnx_ir
+from numpy.typing import NDArray
 from onnxscript.optimizer import fold_constants_ir
 
 from dlfusion.errors import DlfusionError, ModelError, UnsupportedError
@@ -27,7 +31,6 @@ FAST = frozenset(
         "And",
         "ArgMax",
         "ArgMin",
-        "BatchNormalization",
         "BitwiseAnd",
         "BitwiseNot",
         "BitwiseOr",
@@ -123,6 +126,13 @@ def fold_constants(model: onnx_ir.Model) -> None:
         UnsupportedError: a constant would take too much memory or time.
     """
     limits = _Limits(model)
+    _fold(model, limits)
+    # Weights that a model standardizes itself; what is derived from them can be computed only then.
+    while _normalize_constants(model.graph, limits):
+        _fold(model, limits)
+
+
+def _fold(model: onnx_ir.Model, limits: "_Limits") -> None:
     logger = logging.getLogger("onnxscript")
     level = logger.level
     # It warns of every node with several outputs that it does not fold; we report what we cannot convert ourselves.
@@ -143,6 +153,48 @@ def fold_constants(model: onnx_ir.Model) -> None:
         logger.setLevel(level)
 
 
+def _normalize_constants(graph: onnx_ir.Graph, limits: "_Limits") -> bool:
+    """Computes BatchNormalization of constants alone; True if there was any.
+
+    The `onnx` package does it wrongly before opset 14, where it mixes in the statistics of what it normalizes, and
+    returns more than one result when training, as weights are standardized.
+    """
+    found = False
+    for node in [node for node in graph if node.op_type == "BatchNormalization" and node.domain in ("", "ai.onnx")]:
+        output, *others = node.outputs
+        tensors = [None if value is None else onnx_ir.convenience.get_const_tensor(value) for value in node.inputs]
+        constants = [tensor.numpy() for tensor in tensors if tensor is not None]
+        is_read = any(other.uses() or other.is_graph_output() for other in others) or output.is_graph_output()
+        if len(constants) != 5 or is_read:
+            continue
+        limits.charge(node, constants[0].size)
+        array = _normalized(node, constants)
+        tensor = onnx_ir.tensor(array, name=output.name)
+        value = onnx_ir.Value(name=output.name, shape=onnx_ir.Shape(array.shape), type=output.type, const_value=tensor)
+        output.replace_all_uses_with(value)
+        graph.remove(node, safe=True)
+        graph.register_initializer(value)
+        found = True
+    return found
+
+
+def _normalized(node: onnx_ir.Node, constants: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The first input of a BatchNormalization normalized by statistics that are given, or in training by its own."""
+    source, *parameters = constants
+    channels = source.shape[1:2]
+    if source.ndim < 2 or any(array.shape != channels for array in parameters):
+        shapes = ", ".join(str(array.shape) for array in constants)
+        raise ModelError(f"{_title(node)} is inconsistent: inputs of shapes {shapes} do not fit one another")
+    wide = source.astype(np.float64)
+    scale, shift, mean, variance = (array.reshape(-1, *(1,) * (source.ndim - 2)) for array in parameters)
+    if node.attributes.get_int("training_mode", 0):
+        others = tuple(axis for axis in range(source.ndim) if axis != 1)
+        mean, variance = wide.mean(others, keepdims=True), wide.var(others, keepdims=True)
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    result: NDArray[Any] = ((wide - mean) / np.sqrt(variance + epsilon) * scale + shift).astype(source.dtype)
+    return result
+
+
 class _Limits:
     """How much may still be computed."""
 
@@ -157,7 +209,8 @@ class _Limits:
         """
         if node.op_type in KEEP_QUANTIZED:
             return None
-        if len(node.outputs) != 1:  # onnxscript would compute them and throw them away
+        # Of several outputs onnxscript throws away what it computed; constants are normalized below.
+        if len(node.outputs) != 1 or node.op_type == "BatchNormalization":
             return False
         output = node.outputs[0]
         read = sum(
@@ -175,13 +228,21 @@ class _Limits:
                 f"{_title(node)} reads {read} elements of constants and computes {computed}: of this operator at most "
                 f"{most} are computed on import. {_ADVICE}"
             )
-        self._bytes -= math.ceil(computed * _element_bytes(output.dtype))
+        self.charge(node, computed)
+        return True
+
+    def charge(self, node: onnx_ir.Node, computed: int) -> None:
+        """Notes that a node computes so many elements of its first output.
+
+        Raises:
+            UnsupportedError: together with those before it, they take too much memory.
+        """
+        self._bytes -= math.ceil(computed * _element_bytes(node.outputs[0].dtype))
         if self._bytes < 0:
             raise UnsupportedError(
                 f"{_title(node)} computes {computed} elements from constants: the computed constants of this model "
                 f"may take {self._most_bytes >> 20} MiB in all. {_ADVICE}"
             )
-        return True
 
 
 _ADVICE = "Store the result in the model: export it with its constants folded."

@@ -19,6 +19,9 @@ from dlfusion.ops.transpose import Transpose
 PIXEL_SHUFFLES = {(0, 3, 4, 1, 5, 2): ChannelOrder.DCR, (0, 1, 4, 2, 5, 3): ChannelOrder.CRD}
 """Orders of axes that, between two reshapes, amount to DepthToSpace (its definition in ONNX)."""
 
+PIXEL_UNSHUFFLES = {(0, 3, 5, 1, 2, 4): ChannelOrder.DCR, (0, 1, 3, 5, 2, 4): ChannelOrder.CRD}
+"""The same for SpaceToDepth."""
+
 
 def reshape(node: Node, context: Context) -> Activation:
     """Reshape to a constant shape."""
@@ -74,7 +77,7 @@ def unsqueeze(node: Node, context: Context) -> Activation:
 
 
 def transpose(node: Node, context: Context) -> Activation:
-    """Transpose that leaves the batch in place, of up to three groups of neighbouring axes; or a pixel shuffle."""
+    """Transpose that leaves the batch in place, of up to three groups of axes; or a pixel shuffle or its inverse."""
     seen = context.seen(node)
     activation = seen.channels_first
     rank = len(activation.shape)
@@ -85,10 +88,9 @@ def transpose(node: Node, context: Context) -> Activation:
     if seen.channels_last:
         order = tuple(last[axis] for axis in order)
     shape = tuple(activation.shape[axis] for axis in order)
-    if order in PIXEL_SHUFFLES:
-        shuffled = _pixel_shuffle(context, activation, PIXEL_SHUFFLES[order])
-        if shuffled is not None:
-            return Activation(shuffled, shape)
+    shuffled = _shuffled(context, activation, order)
+    if shuffled is not None:
+        return Activation(shuffled, shape)
     moved = [axis for axis in order if activation.shape[axis] != 1]
     if order == last and rank > 2:
         # What comes next may not need the channels to be moved: whoever does has it done.
@@ -245,6 +247,18 @@ def _axes(node: Node, context: Context) -> tuple[int, ...] | None:
         return integers(node, "axes")
     array = context.optional(node, 1)
     return None if array is None else tuple(int(axis) for axis in array.reshape(-1))
+
+
+def _shuffled(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
+    """Emits what moves square blocks of the map into channels or back; None if the order does not do that."""
+    axes = tuple(order)
+    if axes in PIXEL_SHUFFLES:
+        return _pixel_shuffle(context, activation, PIXEL_SHUFFLES[axes])
+    if axes in PIXEL_UNSHUFFLES and activation.shape[3] == activation.shape[5]:
+        batch, channels, height, rows, width, columns = activation.shape
+        value = context.reshaped(activation, (batch, channels, height * rows, width * columns))
+        return context.emit(SpaceToDepth(rows, PIXEL_UNSHUFFLES[axes]), [value])
+    return None
 
 
 def _pixel_shuffle(context: Context, activation: Activation, order: ChannelOrder) -> str | None:

@@ -9,9 +9,11 @@ import numpy as np
 from dlfusion.frontend.attributes import integer, number, require
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.frontend.operators.reduction import sums
 from dlfusion.graph.graph import Array
 from dlfusion.ops.conv import Conv
 from dlfusion.ops.gemm import Gemm
+from dlfusion.ops.mul import Mul
 
 
 def gemm(node: Node, context: Context) -> Activation:
@@ -34,8 +36,10 @@ def gemm(node: Node, context: Context) -> Activation:
 
 
 def matmul(node: Node, context: Context) -> Activation:
-    """MatMul of an activation with a constant matrix on either side; of more than two axes a 1x1 convolution."""
+    """MatMul of an activation with a constant matrix, as a 1x1 convolution where axes are many, or with one vector."""
     constants = [index for index in (0, 1) if context.is_constant(node, index)]
+    if not constants:
+        return _weighted_sums(context, context.activation(node, 0), context.activation(node, 1))
     if len(constants) != 1:
         raise UnsupportedNodeError("only the product of an activation and a constant matrix is supported")
     (side,) = constants
@@ -65,6 +69,28 @@ def _left_product(context: Context, weights: Array, activation: Activation) -> A
     _require_inputs(activation.shape, 1, weights.shape[1])
     value = _pointwise(context, context.merged(activation, *activation.shape), weights)
     return Activation(value, (activation.shape[0], weights.shape[0], activation.shape[2]))
+
+
+def _weighted_sums(context: Context, first: Activation, second: Activation) -> Activation:
+    """A matrix times a vector, both activations: global context blocks so weigh the places of a map."""
+    if min(len(first.shape), len(second.shape)) < 2:
+        raise UnsupportedNodeError(f"it multiplies {first.shape} by {second.shape}; both must have a batch")
+    (*outer, rows, inner), (*others, rest, columns) = first.shape, second.shape
+    if inner != rest:
+        raise InvalidNodeError(f"matrices of shape {first.shape} and {second.shape} do not fit")
+    batch = outer[0] if outer else 1
+    if outer != others or math.prod(outer) != batch or 1 not in (rows, columns):
+        raise UnsupportedNodeError(
+            f"it multiplies activations of {first.shape} and {second.shape}, as attention does; one of them must be "
+            "constant, or both a single matrix and a vector for each image"
+        )
+    over_map = columns == 1
+    matrix, vector = (first, second) if over_map else (second, first)
+    channels, places = matrix.shape[-2:]
+    value = context.as_it_lies(Activation(matrix.value, (batch, channels, places)))
+    weights = context.reshaped(vector, (batch, 1, *context.shapes[value][2:]) if over_map else (batch, channels, 1, 1))
+    weighted = Activation(context.emit(Mul(), [value, weights], role="weighted"), (batch, channels, places))
+    return Activation(sums(context, weighted, {2} if over_map else {1}), (*outer, rows, columns))
 
 
 def _require_inputs(shape: Sequence[int], axis: int, inputs: int) -> None:

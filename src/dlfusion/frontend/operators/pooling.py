@@ -1,12 +1,13 @@
 """Pooling, over windows and over whole maps."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from dlfusion.frontend.attributes import Sliding, integer, integers, sliding
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, map_axes
-from dlfusion.frontend.model import Node
+from dlfusion.frontend.attributes import Sliding, integer, integers, per_axis, sliding, text
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
+from dlfusion.frontend.model import Attribute, Node, Value
 from dlfusion.ops.abs import Abs
 from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
@@ -42,13 +43,35 @@ def lp_pool(node: Node, context: Context) -> Activation:
 
 
 def average_pool(node: Node, context: Context) -> Activation:
-    """AveragePool."""
+    """AveragePool; in three dimensions if windows are 1 wide along the last two, as in PyTorch's LRN."""
     activation = context.activation(node)
+    if len(activation.shape) == 5:
+        return _over_first_axis(node, context, activation)
     window = _window(node, activation)
     excess = _excess(node, activation, window)
     counts = bool(integer(node, "count_include_pad", 0))
     operator = AveragePool(window.kernel, window.strides, window.pads, excess, counts, window.dilations)
     return _pooled(context, activation, operator)
+
+
+def _over_first_axis(node: Node, context: Context, activation: Activation) -> Activation:
+    """A pool in three dimensions that moves along the first of them alone, with the other two as columns."""
+    first, *others = activation.shape[2:]
+    kernel = integers(node, "kernel_shape") or ()
+    strides, pads = per_axis(node, "strides", 3, 1), per_axis(node, "pads", 6, 0)
+    rest = (*kernel[1:], *strides[1:], *(pad + 1 for pad in (*pads[1:3], *pads[4:])))
+    if len(kernel) != 3 or set(rest) != {1} or text(node, "auto_pad", "NOTSET") != "NOTSET":
+        raise UnsupportedNodeError(
+            f"it moves a window of {list(kernel)} over {activation.shape}; in three dimensions only along the first"
+        )
+    values = {"kernel_shape": kernel[0], "strides": strides[0], "dilations": per_axis(node, "dilations", 3, 1)[0]}
+    lists = {name: (value, 1) for name, value in values.items()} | {"pads": (pads[0], 0, pads[3], 0)}
+    attributes = {name: Attribute("INTS", numbers) for name, numbers in lists.items()}
+    plane = Activation(activation.value, (*activation.shape[:2], first, math.prod(others)))
+    name = f"{node.inputs[0].name if node.inputs[0] else ''}, columns joined"
+    context.bind(name, plane)
+    pooled = average_pool(replace(node, inputs=(Value(name),), attributes={**node.attributes, **attributes}), context)
+    return Activation(pooled.value, (*pooled.shape[:3], *others))
 
 
 def global_average_pool(node: Node, context: Context) -> Activation:

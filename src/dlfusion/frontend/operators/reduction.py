@@ -70,6 +70,11 @@ def log_sum_exp(node: Node, context: Context) -> Activation:
     return _reduced(node, context, reduce)
 
 
+def sums(context: Context, activation: Activation, axes: set[int]) -> str:
+    """Emits the sums over axes behind the batch."""
+    return _without(context, activation, axes, _Kind(Reduction.SUM))
+
+
 def _reduced(node: Node, context: Context, reduce: Callable[[Activation, set[int]], str]) -> Activation:
     seen = context.seen(node)
     rank = len(seen.shape)
@@ -117,8 +122,11 @@ def _base(context: Context, activation: Activation, axes: set[int]) -> tuple[str
     if sides in (set(), wide):
         value = context.merged(activation, batch, channels, math.prod(places))
         return value, context.shapes[value][2:] if sides else None
+    if len(activation.shape) > 4:
+        return _middle(context, activation, axes)
     value = context.canonical(activation)
-    return value, _side(context.shapes[value][2:], activation, sides)
+    height, width = context.shapes[value][2:]
+    return value, (height, 1) if 2 in sides else (1, width)
 
 
 def _combined(
@@ -132,14 +140,17 @@ def _combined(
     return value
 
 
-def _side(size: tuple[int, int], activation: Activation, sides: set[int]) -> tuple[int, int]:
-    """The rows and columns that become one each, if those are only some axes of a map of this size."""
-    if len(activation.shape) > 4:
+def _middle(context: Context, activation: Activation, axes: set[int]) -> tuple[str, tuple[int, int]]:
+    """Neighbouring axes, of many, as rows of a map: those before them are its channels, those behind its columns."""
+    shape = activation.shape
+    first, last = min(axes), max(axes)
+    if len(axes) <= last - first or first < 2:
         raise UnsupportedNodeError(
-            f"it reduces axes {sorted(sides)} of {activation.shape}; all or none behind 1 can be"
+            f"it reduces axes {sorted(axes)} of {shape}; channels, all behind them or neighbours there can be"
         )
-    height, width = size
-    return (height, 1) if 2 in sides else (1, width)
+    rows = math.prod(shape[first : last + 1])
+    size = (shape[0], math.prod(shape[1:first]), rows, math.prod(shape[last + 1 :]))
+    return context.reshaped(activation, size), (rows, 1)
 
 
 def _over_map(context: Context, value: str, window: tuple[int, int], reduction: Reduction) -> str:

@@ -1,14 +1,18 @@
 """Parts of activations."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from dlfusion.frontend.attributes import from_front, integer, integers
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.frontend.operators.concat import joined
 from dlfusion.ops.slice import Slice
+
+MOST_PARTS = 64
+"""That a Gather is cut into: each is a layer of its own before it is joined with the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,37 @@ def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
     return tuple(found)
 
 
+def gather(node: Node, context: Context) -> Activation:
+    """Gather of constant indices along any axis, which do not change their stride too often."""
+    activation = context.activation(node)
+    shape = activation.shape
+    axis = from_front(integer(node, "axis", 0), len(shape))
+    indices = context.constant(node, 1)
+    places = [from_front(int(index), shape[axis]) for index in indices.reshape(-1)]
+    if not places:
+        raise UnsupportedNodeError(f"it takes nothing of {shape}")
+    parts = _parts(places)
+    if len(parts) > MOST_PARTS:
+        raise UnsupportedNodeError(
+            f"its {len(places)} indices along axis {axis} of {shape} make {len(parts)} parts of even stride; at most "
+            f"{MOST_PARTS} are supported"
+        )
+    taken = joined(context, [sliced(context, activation, {axis: part}) for part in parts], axis)
+    return Activation(taken.value, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))
+
+
+def _parts(places: Sequence[int]) -> list[Part]:
+    """The places in order, as few parts of even stride as taking the longest one each time gives."""
+    parts = []
+    while places:
+        step = places[1] - places[0] if len(places) > 1 else 1
+        step = step or 1
+        size = next((count for count, place in enumerate(places) if place != places[0] + count * step), len(places))
+        parts.append(Part(places[0], size, step if size > 1 else 1))
+        places = places[size:]
+    return parts
+
+
 def sliced(context: Context, activation: Activation, parts: dict[int, Part]) -> Activation:
     """The activation with a part of each of some axes."""
     shape = tuple(parts[axis].size if axis in parts else size for axis, size in enumerate(activation.shape))
@@ -111,4 +146,4 @@ def _integers(node: Node, context: Context, index: int) -> tuple[int, ...] | Non
     return None if array is None else tuple(int(number) for number in array.reshape(-1))
 
 
-CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Slice": slice_, "Split": split}
+CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Gather": gather, "Slice": slice_, "Split": split}
