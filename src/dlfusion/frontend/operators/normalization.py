@@ -143,9 +143,9 @@ def _over_axes(node: Node, context: Context, operator: Operator) -> Activation:
     axis = from_front(integer(node, "axis", -1 if context.opset >= 13 else 1), rank)
     if context.opset >= 13 or axis == rank - 1:
         return _over_axis(context, seen, axis, operator)
-    activation = context.plain(seen)
-    before, over = math.prod(activation.shape[:axis]), math.prod(activation.shape[axis:])
-    return Activation(context.emit(operator, [context.merged(activation, before, over, 1)]), activation.shape)
+    first = max(axis, 1) if seen.shape[0] == 1 else axis
+    joined = Activation(context.plain(seen).value, (*seen.shape[:first], math.prod(seen.shape[first:])))
+    return Activation(context.plain(_over_axis(context, joined, first, operator)).value, seen.shape)
 
 
 def _over_axis(context: Context, seen: Activation, axis: int, operator: Operator) -> Activation:

@@ -1,14 +1,18 @@
 """Parts of activations."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from dlfusion.frontend.attributes import from_front, integer, integers
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.frontend.operators.concat import joined
 from dlfusion.ops.slice import Slice
+
+MOST_PARTS = 256
+"""Of a Gather: each one is a layer, and joining them takes them all as operands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,40 @@ def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
     return tuple(found)
 
 
+def gather(node: Node, context: Context) -> Activation:
+    """Gather of constant indices along any axis: a slice, or slices that are joined."""
+    activation = context.activation(node)
+    shape = activation.shape
+    axis = from_front(integer(node, "axis", 0), len(shape))
+    indices = context.constant(node, 1)
+    places = [int(index) for index in indices.reshape(-1)]
+    wrong = [place for place in places if not -shape[axis] <= place < shape[axis]]
+    if wrong:
+        raise InvalidNodeError(f"index {wrong[0]} lies outside axis {axis} of {shape}")
+    parts = _runs([place % shape[axis] for place in places])
+    if not 1 <= len(parts) <= MOST_PARTS:
+        raise UnsupportedNodeError(
+            f"it takes {len(places)} elements of axis {axis} of {shape} in {len(parts)} evenly spaced parts; "
+            f"1 to {MOST_PARTS} are supported"
+        )
+    taken = joined(context, [sliced(context, activation, {axis: part}) for part in parts], axis)
+    return Activation(taken.value, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))
+
+
+def _runs(places: Sequence[int]) -> list[Part]:
+    """The places in order, as few evenly spaced parts; a place that repeats begins a part."""
+    parts: list[Part] = []
+    for place in places:
+        last = parts[-1] if parts else None
+        if last is not None and last.size == 1 and place != last.start:
+            parts[-1] = Part(last.start, 2, place - last.start)
+        elif last is not None and last.size > 1 and place == last.start + last.size * last.step:
+            parts[-1] = Part(last.start, last.size + 1, last.step)
+        else:
+            parts.append(Part(place, 1))
+    return parts
+
+
 def sliced(context: Context, activation: Activation, parts: dict[int, Part]) -> Activation:
     """The activation with a part of each of some axes."""
     shape = tuple(parts[axis].size if axis in parts else size for axis, size in enumerate(activation.shape))
@@ -111,4 +149,4 @@ def _integers(node: Node, context: Context, index: int) -> tuple[int, ...] | Non
     return None if array is None else tuple(int(number) for number in array.reshape(-1))
 
 
-CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Slice": slice_, "Split": split}
+CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Gather": gather, "Slice": slice_, "Split": split}
