@@ -5,12 +5,11 @@ Before opset 17 ONNX had no LayerNormalization, and models that normalize channe
     (x - mean(x)) / sqrt(mean((x - mean(x)) ** 2) + epsilon)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-
-Producers = Mapping[str, Node]
+from dlfusion.frontend.patterns import Producers, made, needed, number
 
 
 def compose_normalizations(model: Model) -> Model:
@@ -19,7 +18,7 @@ def compose_normalizations(model: Model) -> Model:
     nodes = [_composed(node, producers) for node in model.nodes]
     if all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
         return model
-    return replace(model, nodes=tuple(_needed(nodes, model.outputs)))
+    return replace(model, nodes=tuple(needed(nodes, model.outputs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +35,19 @@ def _composed(node: Node, producers: Producers) -> Node:
     if quotient is None:
         return node
     difference, root = quotient
-    centered = _centered(_made(difference, "Sub", producers), producers)
-    total = None if root is None else _made(root.inputs[0], "Add", producers)
+    centered = _centered(made(difference, "Sub", producers), producers)
+    total = None if root is None else made(root.inputs[0], "Add", producers)
     if centered is None or total is None:
         return node
     for mean, epsilon in (total.inputs[:2], total.inputs[1::-1]):
-        variance = _mean(_made(mean, "ReduceMean", producers))
-        number = _number(epsilon)
-        if variance is None or number is None or variance[1] != centered.axes:
+        variance = _mean(made(mean, "ReduceMean", producers))
+        added = number(epsilon)
+        if variance is None or added is None or variance[1] != centered.axes:
             continue
         squared = _squared(variance[0], producers)
-        if _centered(_made(squared, "Sub", producers), producers) == centered:
+        if _centered(made(squared, "Sub", producers), producers) == centered:
             source = next(value for value in _sub_inputs(difference, producers) if value.name == centered.source)
-            attributes = {"axes": Attribute("INTS", centered.axes), "epsilon": Attribute("FLOAT", number)}
+            attributes = {"axes": Attribute("INTS", centered.axes), "epsilon": Attribute("FLOAT", added)}
             return replace(node, op_type="MeanVarianceNormalization", inputs=(source,), attributes=attributes)
     return node
 
@@ -56,12 +55,12 @@ def _composed(node: Node, producers: Producers) -> Node:
 def _quotient(node: Node, producers: Producers) -> tuple[Value | None, Node | None] | None:
     """Dividend and the root that it is divided by: a / sqrt(b), or a * (1 / sqrt(b)) in any order."""
     if node.op_type == "Div" and len(node.inputs) == 2:
-        return node.inputs[0], _made(node.inputs[1], "Sqrt", producers)
+        return node.inputs[0], made(node.inputs[1], "Sqrt", producers)
     if node.op_type == "Mul" and len(node.inputs) == 2:
         for dividend, inverse in (node.inputs, node.inputs[::-1]):
-            reciprocal = _made(inverse, "Reciprocal", producers) or _made(inverse, "Div", producers)
-            if reciprocal is not None and (reciprocal.op_type == "Reciprocal" or _number(reciprocal.inputs[0]) == 1):
-                return dividend, _made(reciprocal.inputs[-1], "Sqrt", producers)
+            reciprocal = made(inverse, "Reciprocal", producers) or made(inverse, "Div", producers)
+            if reciprocal is not None and (reciprocal.op_type == "Reciprocal" or number(reciprocal.inputs[0]) == 1):
+                return dividend, made(reciprocal.inputs[-1], "Sqrt", producers)
     return None
 
 
@@ -70,15 +69,15 @@ def _centered(difference: Node | None, producers: Producers) -> _Centered | None
     if difference is None or len(difference.inputs) != 2:
         return None
     source = difference.inputs[0]
-    mean = _mean(_made(difference.inputs[1], "ReduceMean", producers))
+    mean = _mean(made(difference.inputs[1], "ReduceMean", producers))
     if source is None or mean is None or mean[0] is None or mean[0].name != source.name:
         return None
     return _Centered(source.name, mean[1])
 
 
 def _sub_inputs(difference: Value | None, producers: Producers) -> tuple[Value, ...]:
-    made = _made(difference, "Sub", producers)
-    return () if made is None else tuple(value for value in made.inputs if value is not None)
+    subtraction = made(difference, "Sub", producers)
+    return () if subtraction is None else tuple(value for value in subtraction.inputs if value is not None)
 
 
 def _mean(node: Node | None) -> tuple[Value | None, tuple[int, ...]] | None:
@@ -99,34 +98,9 @@ def _keeps(node: Node) -> bool:
 
 def _squared(value: Value | None, producers: Producers) -> Value | None:
     """What is squared: x in x ** 2 and x * x."""
-    power, product = _made(value, "Pow", producers), _made(value, "Mul", producers)
-    if power is not None and _number(power.inputs[1]) == 2:
+    power, product = made(value, "Pow", producers), made(value, "Mul", producers)
+    if power is not None and number(power.inputs[1]) == 2:
         return power.inputs[0]
     if product is not None and None not in product.inputs and len({one.name for one in product.inputs if one}) == 1:
         return product.inputs[0]
     return None
-
-
-def _made(value: Value | None, kind: str, producers: Producers) -> Node | None:
-    """The node of this kind that computes the value."""
-    node = None if value is None else producers.get(value.name)
-    return node if node is not None and node.op_type == kind else None
-
-
-def _number(value: Value | None) -> float | None:
-    """The constant number that the value is."""
-    if value is None or value.constant is None:
-        return None
-    array = value.constant()
-    return float(array.astype(float).reshape(-1)[0]) if array.size == 1 else None
-
-
-def _needed(nodes: Iterable[Node], outputs: Iterable[Value]) -> list[Node]:
-    """The nodes that the outputs depend on."""
-    read = {value.name for value in outputs}
-    kept = []
-    for node in reversed(list(nodes)):
-        if any(output.name in read for output in node.outputs):
-            kept.append(node)
-            read.update(value.name for value in node.inputs if value is not None)
-    return kept[::-1]
