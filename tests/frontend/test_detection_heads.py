@@ -43,11 +43,17 @@ def test_gather_outside_or_of_too_many_parts_is_refused() -> None:
         load(make_model([node], {"x": SHAPE}, constants={"indices": repeated}))
 
 
-@pytest.mark.parametrize("repeats", [(1, 1, 3, 2), (1, 2, 1, 1), (2, 3, 1, 2), (1, 1, 1, 1)])
+@pytest.mark.parametrize("repeats", [(1, 1, 3, 2), (1, 2, 1, 1), (1, 3, 1, 2), (1, 1, 1, 1)])
 @pytest.mark.parametrize("shape", [SHAPE, (1, 1, 7, 1)])
 def test_tile(repeats: Sequence[int], shape: Sequence[int]) -> None:
     node = helper.make_node("Tile", ["x", "repeats"], ["y"])
     assert_matches_onnx_runtime(make_model([node], {"x": shape}, constants={"repeats": np.array(repeats)}))
+
+
+def test_tile_of_the_batch_is_refused() -> None:
+    node = helper.make_node("Tile", ["x", "repeats"], ["y"])
+    with pytest.raises(UnsupportedError, match="the batch, axis 0, cannot grow"):
+        load(make_model([node], {"x": SHAPE}, constants={"repeats": np.array([2, 1, 1, 1])}))
 
 
 def test_expand_of_a_new_axis() -> None:

@@ -344,7 +344,10 @@ def test_expand() -> None:
     mask = [node("ReduceMax", "x", "m", axes=[1]), node("Expand", "m shape", "e"), node("Mul", "x e", "y")]
     check(mask, {"shape": integers(*SHAPE)})
     check([node("Expand", "x shape", "y")], {"shape": integers(2, 6, 7, 5)}, shape=(2, 1, 1, 1))
-    check([node("Expand", "x shape", "y")], {"shape": integers(*SHAPE)}, shape=(1, 6, 7, 5))
+    with pytest.raises(
+        UnsupportedError, match=r"repeats \(1, 6, 7, 5\) to \(2, 6, 7, 5\); the batch, axis 0, cannot grow"
+    ):
+        load(make_model([node("Expand", "x shape", "y")], {"x": (1, 6, 7, 5)}, constants={"shape": integers(*SHAPE)}))
 
 
 def test_products() -> None:

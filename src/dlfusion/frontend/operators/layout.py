@@ -104,19 +104,21 @@ def transpose(node: Node, context: Context) -> Activation:
         return Activation(value, shape, channels_last=True)
     if moved == sorted(moved):
         return Activation(activation.value, shape)
-    if activation.shape[0] != 1 and order[0] != 0:
-        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} moves the batch; all other axes can move")
     result = (
         _swapped(context, activation, moved, copies=False)
         or _transposed(context, activation, order)
         or _swapped(context, activation, moved, copies=True)
-        or _in_steps(context, activation, [axis for axis in moved if axis != 0])
+        or _in_steps(context, activation, order)
     )
+    if result is None:
+        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} moves the batch; all other axes can move")
     return Activation(result, shape)
 
 
 def _transposed(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
-    """Emits a transposition of up to three axes, or groups of them, behind the batch; None if there are more."""
+    """Emits a transposition of up to three axes, or groups of them, behind the batch; None if it is more than that."""
+    if _moves_batch(activation, order):
+        return None
     if len(order) <= 4 and order[0] == 0:
         axes = (*order, *range(len(order), 4))
         return context.emit(Transpose((axes[1], axes[2], axes[3])), [context.canonical(activation)])
@@ -154,30 +156,39 @@ def _swapped(context: Context, activation: Activation, moved: Sequence[int], *, 
         return None
     sizes = [activation.shape[axis] for axis in resting]
     batch, channels, rest = (math.prod(part) for part in (sizes[:before], sizes[before:after], sizes[after:]))
-    if batch != activation.shape[0] or (not copies and (batch, channels) != context.shapes[activation.value][:2]):
+    if batch not in (1, activation.shape[0]):  # the axes before it would become images, which kernels see one by one
+        return None
+    if not copies and (batch, channels) != context.shapes[activation.value][:2]:
         return None
     groups = math.prod(activation.shape[axis] for axis in middle[cut:])
     return context.emit(ChannelShuffle(groups), [context.merged(activation, batch, channels, rest)])
 
 
-def _in_steps(context: Context, activation: Activation, wanted: Sequence[int]) -> str:
-    """Emits transpositions that bring the axes behind the batch into the order `wanted`, each at least one of them."""
+def _in_steps(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
+    """Emits a transposition for each axis behind the batch that is not in its place; None if the batch moves."""
+    if _moves_batch(activation, order):
+        return None
     size = activation.shape
-    order = sorted(wanted)
+    wanted = [axis for axis in order if axis != 0 and size[axis] != 1]
+    found = sorted(wanted)
     value = activation
-    while order != wanted:
-        place = next(place for place, axis in enumerate(order) if axis != wanted[place])
-        cut = order.index(wanted[place])
-        parts = order[:place], order[place:cut], order[cut:]
+    while found != wanted:
+        place = next(place for place, axis in enumerate(found) if axis != wanted[place])
+        cut = found.index(wanted[place])
+        parts = found[:place], found[place:cut], found[cut:]
         grouped = (size[0], *(math.prod(size[axis] for axis in part) for part in parts))
         moved = context.emit(Transpose((1, 3, 2)), [context.reshaped(value, four_axes(grouped))], role="turned")
         value = Activation(moved, context.shapes[moved])
-        order = [*parts[0], *parts[2], *parts[1]]
+        found = [*parts[0], *parts[2], *parts[1]]
     return value.value
 
 
+def _moves_batch(activation: Activation, order: Sequence[int]) -> bool:
+    return activation.shape[0] != 1 and order[0] != 0
+
+
 def expand(node: Node, context: Context) -> Activation:
-    """Expand to a constant shape."""
+    """Expand of all axes but the batch to a constant shape."""
     activation = context.activation(node)
     wanted = tuple(int(size) for size in context.constant(node, 1).reshape(-1))
     try:
@@ -192,8 +203,10 @@ def _expanded(context: Context, activation: Activation, shape: tuple[int, ...]) 
     """The activation with axes of size 1 repeated to `shape`, which has as many axes."""
     if activation.shape == shape:
         return activation
-    (batch, channels, *sizes), (images, wanted_channels, *wanted_sizes) = four_axes(activation.shape), four_axes(shape)
-    if images != batch or any(own not in (1, size) for own, size in zip(sizes, wanted_sizes, strict=True)):
+    if activation.shape[0] != shape[0]:
+        raise UnsupportedNodeError(f"it repeats {activation.shape} to {shape}; the batch, axis 0, cannot grow")
+    (_, channels, *sizes), (_, wanted_channels, *wanted_sizes) = four_axes(activation.shape), four_axes(shape)
+    if any(own not in (1, size) for own, size in zip(sizes, wanted_sizes, strict=True)):
         for axis, size in enumerate(shape):
             activation = activation if activation.shape[axis] == size else _repeated(context, activation, axis, size)
         return activation
@@ -209,17 +222,16 @@ def _expanded(context: Context, activation: Activation, shape: tuple[int, ...]) 
 
 
 def _repeated(context: Context, activation: Activation, axis: int, count: int) -> Activation:
-    """The activation with any axis of size 1 repeated, as the only row of a map."""
+    """The activation with an axis of size 1 behind the batch repeated, as the only row of a map."""
     shape = activation.shape
-    batch, channels = (shape[0], math.prod(shape[1:axis])) if axis else (1, 1)
     after = math.prod(shape[axis + 1 :])
-    value = context.reshaped(activation, (batch, channels, 1, after))
+    value = context.reshaped(activation, (shape[0], math.prod(shape[1:axis]), 1, after))
     value = context.emit(Resize(count, after, ResizeMode.NEAREST), [value])
     return Activation(value, (*shape[:axis], count, *shape[axis + 1 :]))
 
 
 def tile(node: Node, context: Context) -> Activation:
-    """Tile by constant counts."""
+    """Tile of all axes but the batch by constant counts."""
     activation = context.activation(node)
     counts = [int(count) for count in context.constant(node, 1).reshape(-1)]
     if len(counts) != len(activation.shape) or min(counts) < 0:
