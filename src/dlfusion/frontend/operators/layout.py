@@ -96,12 +96,22 @@ def transpose(node: Node, context: Context) -> Activation:
         unshuffled = _pixel_unshuffle(context, activation, PIXEL_UNSHUFFLES[order])
         if unshuffled is not None:
             return Activation(unshuffled, shape)
-    moved = [axis for axis in order if activation.shape[axis] != 1]
     if order == last and rank > 2:
         # What comes next may not need the channels to be moved: whoever does has it done.
         channels, places = activation.shape[1], math.prod(activation.shape[2:])
         value = context.merged(activation, activation.shape[0], channels, places)
         return Activation(value, shape, channels_last=True)
+    return in_order(context, activation, order)
+
+
+def in_order(context: Context, activation: Activation, order: Sequence[int]) -> Activation:
+    """The activation, which has its channels in their place, with its axes in another order.
+
+    Raises:
+        UnsupportedNodeError: the batch of several images would move.
+    """
+    shape = tuple(activation.shape[axis] for axis in order)
+    moved = [axis for axis in order if activation.shape[axis] != 1]
     if moved == sorted(moved):
         return Activation(activation.value, shape)
     result = (
