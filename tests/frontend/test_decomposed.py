@@ -87,3 +87,68 @@ def test_others_are_left_alone() -> None:
 @pytest.mark.parametrize("axes", [[0, 2, 3], [1], [2, 3], [1, 2, 3], [3]])
 def test_mean_variance_normalization(axes: list[int]) -> None:
     check([node("MeanVarianceNormalization", "x", "y", axes=axes)], shape=(1, 6, 7, 5))
+
+
+def tensorflow_form(axes: list[int], shift: str = "Add", factor: str = "scale") -> list[NodeProto]:
+    """Scale and shift of the channels of t, by a factor that stands for the deviation and the scale."""
+    nodes = spelled(axes, square="Mul", source="t")[:-1]
+    inverse = {"scale": [node("Mul", "i scale", "f")], "": [node("Identity", "i", "f")]}[factor]
+    shifts = {
+        "Add": [node("Neg", "m", "z"), node("Mul", "z f", "w"), node("Add", "w shift", "u")],
+        "Sub": [node("Mul", "f m", "w"), node("Sub", "shift w", "u")],
+    }[shift]
+    return [
+        *nodes[:6],
+        node("Reciprocal", "s", "i"),
+        *inverse,
+        node("Mul", "t f", "p"),
+        *shifts,
+        node("Add", "p u", "n"),
+    ]
+
+
+@pytest.mark.parametrize("shift", ["Add", "Sub"])
+@pytest.mark.parametrize("factor", ["scale", ""])
+def test_layer_normalization_of_tensorflow(shift: str, factor: str) -> None:
+    """Over the channels of each place: the product of deviations and scales would vary along all axes."""
+    constants = {**NUMBERS, "scale": weights(6), "shift": weights(6, seed=1)}
+    nodes = [
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+        *tensorflow_form([3], shift, factor),
+        node("Transpose", "n", "y", perm=[0, 3, 1, 2]),
+    ]
+    assert labels(check(nodes, used(nodes, constants))) == ["LayerNormalize", "Affine"]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_group_normalization_of_tensorflow(groups: int) -> None:
+    """Groups of channels that are last: all axes but that of the groups."""
+    sizes = (1, 1, 1, groups, 6 // groups)
+    constants = {
+        **NUMBERS,
+        "scale": weights(*sizes),
+        "shift": weights(*sizes, seed=1),
+        "split": integers(-1, 7, 5, groups, 6 // groups),
+        "joined": integers(-1, 7, 5, 6),
+    }
+    nodes = [
+        node("Transpose", "x", "last", perm=[0, 2, 3, 1]),
+        node("Reshape", "last split", "t"),
+        *tensorflow_form([1, 2, 4]),
+        node("Reshape", "n joined", "j"),
+        node("Transpose", "j", "y", perm=[0, 3, 1, 2]),
+    ]
+    graph = check(nodes, used(nodes, constants))
+    assert [label for label in labels(graph) if "Normalize" in label] == [f"GroupNormalize g{groups}"]
+    assert {shape[0] for shape in graph.shapes.values()} == {2}
+
+
+def test_another_mean_is_none() -> None:
+    """What is subtracted is the mean of other axes than the deviation is of."""
+    constants = {**NUMBERS, "scale": weights(6, 1, 1), "shift": weights(6, 1, 1, seed=1)}
+    nodes = [node("Identity", "x", "t"), *tensorflow_form([2, 3]), node("Identity", "n", "y")]
+    for one in nodes:
+        if one.op_type == "Neg":
+            one.input[0] = "other"
+    nodes.insert(1, node("ReduceMean", "x", "other", axes=[1]))
+    assert not any("Normalize" in label for label in labels(check(nodes, used(nodes, constants))))

@@ -12,16 +12,6 @@ from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights
 
 
-@pytest.mark.parametrize("axis", [0, 1, 2, 3])
-@pytest.mark.parametrize("indices", [1, -1, [2], [0, 1, 2], [2, 1, 0, 0, 1, 2, -3], [[0, 2], [1, 1]]])
-def test_gather(axis: int, indices: int | list[int]) -> None:
-    nodes = [
-        helper.make_node("Gather", ["x", "indices"], ["taken"], axis=axis),
-        helper.make_node("Relu", ["taken"], ["y"]),
-    ]
-    assert_matches_onnx_runtime(make_model(nodes, {"x": (3, 3, 3, 4)}, constants={"indices": np.array(indices)}))
-
-
 def test_each_channel_scaled_by_itself() -> None:
     """GoogLeNet and Inception v3 with torchvision's weights bring their input to other statistics this way."""
     nodes, parts = [], []
@@ -39,40 +29,6 @@ def test_each_channel_scaled_by_itself() -> None:
     assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 5, 4)}, constants=constants))
 
 
-def test_gather_in_no_order_is_refused() -> None:
-    indices = np.random.default_rng(0).permutation(1000)
-    node = helper.make_node("Gather", ["x", "indices"], ["y"], axis=1)
-    model = make_model([node], {"x": (1, 1000, 2, 2)}, constants={"indices": indices})
-    with pytest.raises(UnsupportedError, match=r"1000 indices along axis 1 .* parts of even stride; at most 64"):
-        load(model)
-
-
-@pytest.mark.parametrize("order", [[0, 1, 3, 5, 2, 4], [0, 3, 5, 1, 2, 4]])
-def test_blocks_of_the_map_become_channels(order: list[int]) -> None:
-    """PyTorch's pixel_unshuffle, and the stem of TResNet: no row is moved but by one SpaceToDepth."""
-    nodes = [
-        helper.make_node("Reshape", ["x", "blocks"], ["cut"]),
-        helper.make_node("Transpose", ["cut"], ["moved"], perm=order),
-        helper.make_node("Reshape", ["moved", "joined"], ["y"]),
-    ]
-    constants = {"blocks": np.array([2, 3, 5, 2, 4, 2]), "joined": np.array([2, 12, 5, 4])}
-    graph = assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 10, 8)}, constants=constants))
-    assert [type(node.operator).__name__ for node in graph.nodes] == ["SpaceToDepth"]
-
-
-@pytest.mark.parametrize("repeats", [[1, 2, 1, 1], [1, 1, 3, 2], [2, 1, 1, 1], [1, 1, 1, 1]])
-def test_tile(repeats: list[int]) -> None:
-    nodes = [helper.make_node("Tile", ["x", "repeats"], ["copies"]), helper.make_node("Relu", ["copies"], ["y"])]
-    assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 4, 5)}, constants={"repeats": np.array(repeats)}))
-
-
-def test_tile_of_many_copies_is_refused() -> None:
-    node = helper.make_node("Tile", ["x", "repeats"], ["y"], name="many")
-    model = make_model([node], {"x": (1, 3, 4, 5)}, constants={"repeats": np.array([1, 13, 5, 1])})
-    with pytest.raises(UnsupportedError, match=r"Tile many: its repeats are \[1, 13, 5, 1\]; at most 64 copies"):
-        load(model)
-
-
 @pytest.mark.parametrize(("shape", "channels"), [((2, 3, 4, 5), 2), ((2, 3, 4, 5), 1), ((1, 4, 6), 2)])
 def test_constant_channels(shape: tuple[int, ...], channels: int) -> None:
     """CoordConv tells its convolutions where they are; what the input holds must not show in a constant channel."""
@@ -86,14 +42,6 @@ def test_constant_channels(shape: tuple[int, ...], channels: int) -> None:
     ends = {"start": np.array([0]), "end": np.array([channels]), "axis": np.array([1])}
     constants = {"coordinates": coordinates, "nothing": np.zeros(1, np.float32), **ends}
     assert_matches_onnx_runtime(make_model(nodes, {"x": shape}, constants=constants))
-
-
-@pytest.mark.parametrize("axis", [0, 2])
-def test_other_constants_are_not_joined(axis: int) -> None:
-    node = helper.make_node("Concat", ["x", "constant"], ["y"], axis=axis)
-    model = make_model([node], {"x": (1, 3, 4, 5)}, constants={"constant": weights(1, 3, 4, 5)})
-    with pytest.raises(UnsupportedError, match=f"along axis {axis}; only channels can be constant"):
-        load(model)
 
 
 @pytest.mark.parametrize(("size", "padding"), [(3, (1, 1)), (4, (2, 1))])

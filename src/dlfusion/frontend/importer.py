@@ -18,6 +18,7 @@ from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
 from dlfusion.frontend.reading import Source, parse, require_text
 from dlfusion.frontend.schema import check_form
+from dlfusion.frontend.spelled_out import compose_operators
 from dlfusion.graph.graph import Graph, Port
 from dlfusion.ops.reshape import Reshape
 
@@ -61,7 +62,7 @@ def _graph(model: Model) -> Graph:
                 f"input {value.name} of shape {shape} has more than {MOST_ELEMENTS} elements; use a smaller shape"
             )
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
-    _convert(compose_normalizations(model).nodes, context)
+    _convert(compose_operators(compose_normalizations(model)).nodes, context)
     fed = {port.value for port in inputs}
     outputs = tuple(_output(value, context, fed) for value in model.outputs)
     return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)

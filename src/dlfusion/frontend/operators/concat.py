@@ -6,80 +6,39 @@ from collections.abc import Sequence
 import numpy as np
 
 from dlfusion.frontend.attributes import from_front, integer
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.broadcasting import with_constant
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.frontend.operators.layout import pad_axis
 from dlfusion.graph.graph import Array
 from dlfusion.ops.add import Add
 from dlfusion.ops.concat import Concat
 from dlfusion.ops.concat_map import ConcatMap
-from dlfusion.ops.conv import Conv
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
-from dlfusion.ops.slice import Slice
-
-MOST_COPIES = 64
-"""Of an activation that a Tile puts next to each other."""
 
 
 def concat(node: Node, context: Context) -> Activation:
-    """Concat along any axis, also of constant channels; axes that are neither channels nor of the map cost reshapes."""
-    indices = range(len(node.inputs))
-    given = {index: context.activation(node, index) for index in indices if not context.is_constant(node, index)}
-    first, *_ = given.values()
-    axis = from_front(integer(node, "axis", 1), len(first.shape))
-    for index in indices:
-        if index not in given:
-            given[index] = _constant_channels(context, first, axis, context.weights(node, index))
-    activations = [given[index] for index in indices]
-    for activation in activations:
-        if len(activation.shape) != len(first.shape):
-            raise InvalidNodeError(
-                f"inputs of shape {first.shape} and {activation.shape} cannot be joined along axis {axis}"
-            )
-    return joined(context, activations, axis)
-
-
-def tile(node: Node, context: Context) -> Activation:
-    """Tile, of up to 64 copies in all."""
-    activation = context.activation(node)
-    repeats = [int(count) for count in context.constant(node, 1).reshape(-1)]
-    if len(repeats) != len(activation.shape) or min(repeats) < 1:
-        raise InvalidNodeError(f"repeats of {repeats} do not fit an input of shape {activation.shape}")
-    if math.prod(repeats) > MOST_COPIES:
-        raise UnsupportedNodeError(f"its repeats are {repeats}; at most {MOST_COPIES} copies in all are supported")
-    for axis, count in enumerate(repeats):
-        if count > 1:
-            activation = joined(context, [activation] * count, axis)
-    return activation
-
-
-def _constant_channels(context: Context, beside: Activation, axis: int, constant: Array) -> Activation:
-    """Constant channels, such as the coordinates that CoordConv adds: the same for each image of the batch.
-
-    They are added to zeros that are cut out of a padded channel of `beside`, since each node reads an activation.
-    """
-    shape = constant.shape
-    if axis != 1 or not 2 < len(beside.shape) < 5:
-        raise UnsupportedNodeError(f"it joins a constant of {shape} along axis {axis}; only channels can be constant")
-    if len(shape) != len(beside.shape) or (shape[0], *shape[2:]) != (beside.shape[0], *beside.shape[2:]):
-        raise InvalidNodeError(f"inputs of shape {beside.shape} and {shape} cannot be joined along axis {axis}")
-    if (constant != constant[:1]).any():
-        raise UnsupportedNodeError(f"its constant of shape {shape} varies along axis 0, the batch")
-    value = context.map_of(beside)
-    *_, height, width = context.shapes[value]
-    plane = (1, height, width)
-    value = context.emit(Slice((0, 0, 0), plane), [value], role="plane")
-    value = context.emit(Pad(0, width, 0, 0), [value], role="padded")
-    value = context.emit(Slice((0, 0, 0), plane), [value], role="zeros")
-    if shape[1] > 1:
-        copied = [("weights", np.ones((shape[1], 1, 1, 1), np.float32)), ("bias", np.zeros(shape[1], np.float32))]
-        value = context.emit(Conv((1, 1)), [value], copied, role="channels")
-    array = np.ascontiguousarray(constant[0].reshape(shape[1], height, width))
-    return Activation(context.emit(Add(), [value], [("operand", array)], role="constant"), shape)
+    """Concat along any axis, with constants among its inputs; axes of neither channels nor the map cost reshapes."""
+    count = len(node.inputs)
+    constants = {index: context.weights(node, index) for index in range(count) if context.is_constant(node, index)}
+    activations = {index: context.activation(node, index) for index in range(count) if index not in constants}
+    shapes = [(constants.get(index, activations.get(index))).shape for index in range(count)]  # type: ignore[union-attr]
+    axis = from_front(integer(node, "axis", 1), len(shapes[0]))
+    for shape in shapes:
+        if len(shape) != len(shapes[0]) or any(
+            own != other for place, (own, other) in enumerate(zip(shape, shapes[0], strict=True)) if place != axis
+        ):
+            raise InvalidNodeError(f"inputs of shape {shapes[0]} and {shape} cannot be joined along axis {axis}")
+    if constants:
+        return _with_constants(context, constants, activations, axis)
+    return joined(context, list(activations.values()), axis)
 
 
 def joined(context: Context, activations: Sequence[Activation], axis: int) -> Activation:
-    """Activations of one rank, one after another along an axis."""
+    """Activations one after the other along any axis, in which alone they may differ."""
+    if len(activations) == 1:
+        return activations[0]
     first = activations[0].shape
     operator: Operator = Concat()
     if axis == 1:
@@ -100,4 +59,30 @@ def joined(context: Context, activations: Sequence[Activation], axis: int) -> Ac
     return Activation(context.emit(operator, values), (*first[:axis], total, *first[axis + 1 :]))
 
 
-CONVERTERS = {"Concat": concat, "Tile": tile}
+def _with_constants(
+    context: Context, constants: dict[int, Array], activations: dict[int, Activation], axis: int
+) -> Activation:
+    """Activations are padded with zeros where the constants between them belong, which are then added."""
+    gaps = [0] * (len(activations) + 1)
+    pieces = []
+    passed = 0
+    for index in range(len(constants) + len(activations)):
+        if index in constants:
+            gaps[passed] += constants[index].shape[axis]
+            pieces.append(constants[index])
+        else:
+            passed += 1
+            pieces.append(np.zeros(activations[index].shape, np.float32))
+    padded = []
+    for place, activation in enumerate(activations.values()):
+        before, after = gaps[0] if place == 0 else 0, gaps[place + 1]
+        padded.append(pad_axis(context, activation, axis, Pad(before, 0, after, 0)) if before or after else activation)
+    total = joined(context, padded, axis)
+    shift = np.concatenate(pieces, axis)
+    if not shift.any():
+        return total
+    operand = with_constant(context, total, shift)
+    return Activation(context.emit(Add(), [operand.value], [("operand", operand.array)], "constants"), total.shape)
+
+
+CONVERTERS = {"Concat": concat}

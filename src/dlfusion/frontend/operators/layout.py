@@ -77,7 +77,7 @@ def unsqueeze(node: Node, context: Context) -> Activation:
 
 
 def transpose(node: Node, context: Context) -> Activation:
-    """Transpose that leaves the batch in place, of up to three groups of axes; or a pixel shuffle or its inverse."""
+    """Transpose that leaves the batch in place; more than three groups of neighbouring axes move in several steps."""
     seen = context.seen(node)
     activation = seen.channels_first
     rank = len(activation.shape)
@@ -88,32 +88,46 @@ def transpose(node: Node, context: Context) -> Activation:
     if seen.channels_last:
         order = tuple(last[axis] for axis in order)
     shape = tuple(activation.shape[axis] for axis in order)
-    shuffled = _shuffled(context, activation, order)
-    if shuffled is not None:
-        return Activation(shuffled, shape)
-    moved = [axis for axis in order if activation.shape[axis] != 1]
+    if order in PIXEL_SHUFFLES:
+        shuffled = _pixel_shuffle(context, activation, PIXEL_SHUFFLES[order])
+        if shuffled is not None:
+            return Activation(shuffled, shape)
+    if order in PIXEL_UNSHUFFLES:
+        unshuffled = _pixel_unshuffle(context, activation, PIXEL_UNSHUFFLES[order])
+        if unshuffled is not None:
+            return Activation(unshuffled, shape)
     if order == last and rank > 2:
         # What comes next may not need the channels to be moved: whoever does has it done.
         channels, places = activation.shape[1], math.prod(activation.shape[2:])
         value = context.merged(activation, activation.shape[0], channels, places)
         return Activation(value, shape, channels_last=True)
+    return in_order(context, activation, order)
+
+
+def in_order(context: Context, activation: Activation, order: Sequence[int]) -> Activation:
+    """The activation, which has its channels in their place, with its axes in another order.
+
+    Raises:
+        UnsupportedNodeError: the batch of several images would move.
+    """
+    shape = tuple(activation.shape[axis] for axis in order)
+    moved = [axis for axis in order if activation.shape[axis] != 1]
     if moved == sorted(moved):
         return Activation(activation.value, shape)
     result = (
         _swapped(context, activation, moved, copies=False)
         or _transposed(context, activation, order)
         or _swapped(context, activation, moved, copies=True)
+        or _in_steps(context, activation, order)
     )
     if result is None:
-        raise UnsupportedNodeError(
-            f"perm {list(order)} of {activation.shape} moves the batch, or more than three groups of axes"
-        )
+        raise UnsupportedNodeError(f"perm {list(order)} of {activation.shape} moves the batch; all other axes can move")
     return Activation(result, shape)
 
 
 def _transposed(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
-    """Emits a transposition of axes, or groups of them, behind the batch; None if it is more than that."""
-    if activation.shape[0] != 1 and order[0] != 0:
+    """Emits a transposition of up to three axes, or groups of them, behind the batch; None if it is more than that."""
+    if _moves_batch(activation, order):
         return None
     if len(order) <= 4 and order[0] == 0:
         axes = (*order, *range(len(order), 4))
@@ -152,14 +166,39 @@ def _swapped(context: Context, activation: Activation, moved: Sequence[int], *, 
         return None
     sizes = [activation.shape[axis] for axis in resting]
     batch, channels, rest = (math.prod(part) for part in (sizes[:before], sizes[before:after], sizes[after:]))
+    if batch not in (1, activation.shape[0]):  # the axes before it would become images, which kernels see one by one
+        return None
     if not copies and (batch, channels) != context.shapes[activation.value][:2]:
         return None
     groups = math.prod(activation.shape[axis] for axis in middle[cut:])
     return context.emit(ChannelShuffle(groups), [context.merged(activation, batch, channels, rest)])
 
 
+def _in_steps(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
+    """Emits a transposition for each axis behind the batch that is not in its place; None if the batch moves."""
+    if _moves_batch(activation, order):
+        return None
+    size = activation.shape
+    wanted = [axis for axis in order if axis != 0 and size[axis] != 1]
+    found = sorted(wanted)
+    value = activation
+    while found != wanted:
+        place = next(place for place, axis in enumerate(found) if axis != wanted[place])
+        cut = found.index(wanted[place])
+        parts = found[:place], found[place:cut], found[cut:]
+        grouped = (size[0], *(math.prod(size[axis] for axis in part) for part in parts))
+        moved = context.emit(Transpose((1, 3, 2)), [context.reshaped(value, four_axes(grouped))], role="turned")
+        value = Activation(moved, context.shapes[moved])
+        found = [*parts[0], *parts[2], *parts[1]]
+    return value.value
+
+
+def _moves_batch(activation: Activation, order: Sequence[int]) -> bool:
+    return activation.shape[0] != 1 and order[0] != 0
+
+
 def expand(node: Node, context: Context) -> Activation:
-    """Expand of channels and the map to a constant shape."""
+    """Expand of all axes but the batch to a constant shape."""
     activation = context.activation(node)
     wanted = tuple(int(size) for size in context.constant(node, 1).reshape(-1))
     try:
@@ -167,12 +206,21 @@ def expand(node: Node, context: Context) -> Activation:
     except ValueError as error:
         raise InvalidNodeError(f"{activation.shape} does not expand to {wanted}") from error
     aligned = Activation(activation.value, (1,) * (len(shape) - len(activation.shape)) + activation.shape)
-    if aligned.shape == shape:
-        return aligned
-    (batch, channels, *sizes), (images, wanted_channels, *wanted_sizes) = four_axes(aligned.shape), four_axes(shape)
-    if images != batch or any(own not in (1, size) for own, size in zip(sizes, wanted_sizes, strict=True)):
-        raise UnsupportedNodeError(f"it expands {activation.shape} to {shape}; only channels and maps can grow")
-    value = context.canonical(aligned)
+    return _expanded(context, aligned, shape)
+
+
+def _expanded(context: Context, activation: Activation, shape: tuple[int, ...]) -> Activation:
+    """The activation with axes of size 1 repeated to `shape`, which has as many axes."""
+    if activation.shape == shape:
+        return activation
+    if activation.shape[0] != shape[0]:
+        raise UnsupportedNodeError(f"it repeats {activation.shape} to {shape}; the batch, axis 0, cannot grow")
+    (_, channels, *sizes), (_, wanted_channels, *wanted_sizes) = four_axes(activation.shape), four_axes(shape)
+    if any(own not in (1, size) for own, size in zip(sizes, wanted_sizes, strict=True)):
+        for axis, size in enumerate(shape):
+            activation = activation if activation.shape[axis] == size else _repeated(context, activation, axis, size)
+        return activation
+    value = context.canonical(activation)
     if wanted_channels != channels:
         ones = np.ones((wanted_channels, 1, 1, 1), np.float32)
         copied = [("weights", ones), ("bias", np.zeros(wanted_channels, np.float32))]
@@ -181,6 +229,32 @@ def expand(node: Node, context: Context) -> Activation:
         height, width = wanted_sizes
         value = context.emit(Resize(height, width, ResizeMode.NEAREST), [value])
     return Activation(value, shape)
+
+
+def _repeated(context: Context, activation: Activation, axis: int, count: int) -> Activation:
+    """The activation with an axis of size 1 behind the batch repeated, as the only row of a map."""
+    shape = activation.shape
+    after = math.prod(shape[axis + 1 :])
+    value = context.reshaped(activation, (shape[0], math.prod(shape[1:axis]), 1, after))
+    value = context.emit(Resize(count, after, ResizeMode.NEAREST), [value])
+    return Activation(value, (*shape[:axis], count, *shape[axis + 1 :]))
+
+
+def tile(node: Node, context: Context) -> Activation:
+    """Tile of all axes but the batch by constant counts."""
+    activation = context.activation(node)
+    counts = [int(count) for count in context.constant(node, 1).reshape(-1)]
+    if len(counts) != len(activation.shape) or min(counts) < 0:
+        raise InvalidNodeError(f"repeats {counts} do not fit {activation.shape}")
+    if 0 in counts:
+        raise UnsupportedNodeError(f"it takes nothing of {activation.shape}")
+    # Copies of an axis one after the other are copies along a new axis before it.
+    sizes, wanted = [], []
+    for size, count in zip(activation.shape, counts, strict=True):
+        sizes += [size] if 1 in (size, count) else [1, size]
+        wanted += [size * count] if 1 in (size, count) else [count, size]
+    copies = _expanded(context, Activation(activation.value, tuple(sizes)), tuple(wanted))
+    return _viewed(copies, [size * count for size, count in zip(activation.shape, counts, strict=True)])
 
 
 def depth_to_space(node: Node, context: Context) -> Activation:
@@ -224,14 +298,15 @@ def pad(node: Node, context: Context) -> Activation:
         value = context.emit(Pad(top, left, bottom, right, fill, mode), [context.map_of(activation)])
         activation = context.of_rank(value, rank)
     for axis, (before, after) in pads.items():
-        activation = _pad_axis(context, activation, axis, Pad(before, 0, after, 0, fill, mode))
+        activation = pad_axis(context, activation, axis, Pad(before, 0, after, 0, fill, mode))
     return activation
 
 
-def _pad_axis(context: Context, activation: Activation, axis: int, operator: Pad) -> Activation:
-    """Any axis padded, as rows: the axes before it are the batch, those after it the columns."""
+def pad_axis(context: Context, activation: Activation, axis: int, operator: Pad) -> Activation:
+    """Any axis padded, as rows: those between the batch and it are the channels, those after it the columns."""
     shape = activation.shape
-    value = context.reshaped(activation, (math.prod(shape[:axis]), 1, shape[axis], math.prod(shape[axis + 1 :])))
+    batch, channels = (shape[0], math.prod(shape[1:axis])) if axis else (1, 1)
+    value = context.reshaped(activation, (batch, channels, shape[axis], math.prod(shape[axis + 1 :])))
     padded = context.emit(operator, [value])
     return Activation(padded, (*shape[:axis], context.shapes[padded][2], *shape[axis + 1 :]))
 
@@ -249,18 +324,6 @@ def _axes(node: Node, context: Context) -> tuple[int, ...] | None:
     return None if array is None else tuple(int(axis) for axis in array.reshape(-1))
 
 
-def _shuffled(context: Context, activation: Activation, order: Sequence[int]) -> str | None:
-    """Emits what moves square blocks of the map into channels or back; None if the order does not do that."""
-    axes = tuple(order)
-    if axes in PIXEL_SHUFFLES:
-        return _pixel_shuffle(context, activation, PIXEL_SHUFFLES[axes])
-    if axes in PIXEL_UNSHUFFLES and activation.shape[3] == activation.shape[5]:
-        batch, channels, height, rows, width, columns = activation.shape
-        value = context.reshaped(activation, (batch, channels, height * rows, width * columns))
-        return context.emit(SpaceToDepth(rows, PIXEL_UNSHUFFLES[axes]), [value])
-    return None
-
-
 def _pixel_shuffle(context: Context, activation: Activation, order: ChannelOrder) -> str | None:
     """Emits DepthToSpace if the axes to be moved are those of a square block."""
     batch, first, second, third, height, width = activation.shape
@@ -271,6 +334,15 @@ def _pixel_shuffle(context: Context, activation: Activation, order: ChannelOrder
     return context.emit(DepthToSpace(rows, order), [value])
 
 
+def _pixel_unshuffle(context: Context, activation: Activation, order: ChannelOrder) -> str | None:
+    """Emits SpaceToDepth if the axes to be moved are those of a square block."""
+    batch, channels, height, rows, width, columns = activation.shape
+    if rows != columns:
+        return None
+    value = context.reshaped(activation, (batch, channels, height * rows, width * columns))
+    return context.emit(SpaceToDepth(rows, order), [value])
+
+
 CONVERTERS = {
     "Reshape": reshape,
     "Flatten": flatten,
@@ -278,6 +350,7 @@ CONVERTERS = {
     "Unsqueeze": unsqueeze,
     "Transpose": transpose,
     "Expand": expand,
+    "Tile": tile,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
     "Pad": pad,

@@ -9,6 +9,7 @@ import numpy as np
 from dlfusion.frontend.attributes import from_front, integer, integers, number
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
 from dlfusion.frontend.model import Node
+from dlfusion.frontend.operators.layout import in_order
 from dlfusion.graph.graph import Array
 from dlfusion.ops.add import Add
 from dlfusion.ops.affine import Affine
@@ -150,7 +151,7 @@ def _over_last_axes(
 
 
 def mean_variance_normalization(node: Node, context: Context) -> Activation:
-    """MeanVarianceNormalization over channels, the last axis, the map, or both; also where it is spelled out."""
+    """MeanVarianceNormalization over any axes but the batch; also where it is spelled out."""
     seen = context.seen(node)
     rank = len(seen.shape)
     axes = {from_front(axis, rank) for axis in integers(node, "axes") or (0, 2, 3)}
@@ -160,10 +161,23 @@ def mean_variance_normalization(node: Node, context: Context) -> Activation:
         return _over_axis(context, seen, min(axes), LayerNormalize(epsilon))
     activation = context.plain(seen)
     wide = {axis for axis in range(1, rank) if activation.shape[axis] > 1}
+    if 0 in axes:
+        raise UnsupportedNodeError(f"it normalizes axes {sorted(axes)} of {seen.shape}, which has a batch of several")
     if axes not in (wide, wide - {1}):
-        raise UnsupportedNodeError(f"it normalizes axes {sorted(axes)} of {seen.shape}; one, the map, or both can be")
+        return _over_some_axes(context, activation, axes, epsilon)
     groups = activation.shape[1] if axes == wide - {1} else 1
     return Activation(context.emit(GroupNormalize(groups, epsilon), [context.canonical(activation)]), activation.shape)
+
+
+def _over_some_axes(context: Context, activation: Activation, axes: set[int], epsilon: float) -> Activation:
+    """The axes brought behind all others, and back: as Keras normalizes groups of channels that are last."""
+    others = [axis for axis in range(1, len(activation.shape)) if axis not in axes]
+    order = [0, *others, *sorted(axes)]
+    turned = in_order(context, activation, order)
+    groups, places = (math.prod(activation.shape[axis] for axis in part) for part in (others, axes))
+    value = context.merged(turned, activation.shape[0], groups, places)
+    normalized = Activation(context.emit(GroupNormalize(groups, epsilon), [value]), turned.shape)
+    return in_order(context, normalized, [order.index(axis) for axis in range(len(order))])
 
 
 def _over_axes(node: Node, context: Context, operator: Operator) -> Activation:
@@ -173,9 +187,9 @@ def _over_axes(node: Node, context: Context, operator: Operator) -> Activation:
     axis = from_front(integer(node, "axis", -1 if context.opset >= 13 else 1), rank)
     if context.opset >= 13 or axis == rank - 1:
         return _over_axis(context, seen, axis, operator)
-    activation = context.plain(seen)
-    before, over = math.prod(activation.shape[:axis]), math.prod(activation.shape[axis:])
-    return Activation(context.emit(operator, [context.merged(activation, before, over, 1)]), activation.shape)
+    first = max(axis, 1) if seen.shape[0] == 1 else axis
+    joined = Activation(context.plain(seen).value, (*seen.shape[:first], math.prod(seen.shape[first:])))
+    return Activation(context.plain(_over_axis(context, joined, first, operator)).value, seen.shape)
 
 
 def _over_axis(context: Context, seen: Activation, axis: int, operator: Operator) -> Activation:

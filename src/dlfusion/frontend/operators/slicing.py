@@ -11,8 +11,8 @@ from dlfusion.frontend.model import Node
 from dlfusion.frontend.operators.concat import joined
 from dlfusion.ops.slice import Slice
 
-MOST_PARTS = 64
-"""That a Gather is cut into: each is a layer of its own before it is joined with the others."""
+MOST_PARTS = 256
+"""Of a Gather: each one is a layer, and joining them takes them all as operands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +67,36 @@ def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
 
 
 def gather(node: Node, context: Context) -> Activation:
-    """Gather of constant indices along any axis, which do not change their stride too often."""
+    """Gather of constant indices along any axis: a slice, or slices that are joined."""
     activation = context.activation(node)
     shape = activation.shape
     axis = from_front(integer(node, "axis", 0), len(shape))
     indices = context.constant(node, 1)
-    places = [from_front(int(index), shape[axis]) for index in indices.reshape(-1)]
-    if not places:
-        raise UnsupportedNodeError(f"it takes nothing of {shape}")
-    parts = _parts(places)
-    if len(parts) > MOST_PARTS:
+    places = [int(index) for index in indices.reshape(-1)]
+    wrong = [place for place in places if not -shape[axis] <= place < shape[axis]]
+    if wrong:
+        raise InvalidNodeError(f"index {wrong[0]} lies outside axis {axis} of {shape}")
+    parts = _runs([place % shape[axis] for place in places])
+    if not 1 <= len(parts) <= MOST_PARTS:
         raise UnsupportedNodeError(
-            f"its {len(places)} indices along axis {axis} of {shape} make {len(parts)} parts of even stride; at most "
-            f"{MOST_PARTS} are supported"
+            f"it takes {len(places)} elements of axis {axis} of {shape} in {len(parts)} evenly spaced parts; "
+            f"1 to {MOST_PARTS} are supported"
         )
     taken = joined(context, [sliced(context, activation, {axis: part}) for part in parts], axis)
     return Activation(taken.value, (*shape[:axis], *indices.shape, *shape[axis + 1 :]))
 
 
-def _parts(places: Sequence[int]) -> list[Part]:
-    """The places in order, as few parts of even stride as taking the longest one each time gives."""
-    parts = []
-    while places:
-        step = places[1] - places[0] if len(places) > 1 else 1
-        step = step or 1
-        size = next((count for count, place in enumerate(places) if place != places[0] + count * step), len(places))
-        parts.append(Part(places[0], size, step if size > 1 else 1))
-        places = places[size:]
+def _runs(places: Sequence[int]) -> list[Part]:
+    """The places in order, as few evenly spaced parts; a place that repeats begins a part."""
+    parts: list[Part] = []
+    for place in places:
+        last = parts[-1] if parts else None
+        if last is not None and last.size == 1 and place != last.start:
+            parts[-1] = Part(last.start, 2, place - last.start)
+        elif last is not None and last.size > 1 and place == last.start + last.size * last.step:
+            parts[-1] = Part(last.start, last.size + 1, last.step)
+        else:
+            parts.append(Part(place, 1))
     return parts
 
 

@@ -1,0 +1,106 @@
+"""Operators that exporters spell out in nodes that mix images or compare numbers become single nodes again.
+
+Kernels see one image at a time and compute nothing but float32, and what these nodes amount to needs no more:
+
+    sum(stack((a, b, ...)), axis 0)         a + b + ...
+    x[:, indices]                           Gather; PyTorch writes a GatherND of an axis that it brings to the front
+    x if x > 20 else log(1 + exp(x))        Softplus, to the last bit of float32
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from dlfusion.frontend.model import Attribute, Model, Node, Value
+from dlfusion.frontend.patterns import Producers, made, needed, number
+
+_COMBINED = {"ReduceSum": "Sum", "ReduceMean": "Mean", "ReduceMax": "Max", "ReduceMin": "Min"}
+"""What a reduction over a stack does to what was stacked."""
+
+_LINEAR_FROM = 17.0
+"""From here on log(1 + exp(x)) is x in float32: they differ by exp(-x), half a unit in the last place of 1."""
+
+
+def compose_operators(model: Model) -> Model:
+    """The model with single nodes in place of what is spelled out."""
+    producers = {node.outputs[0].name: node for node in model.nodes}
+    nodes = [_composed(node, producers) for node in model.nodes]
+    if all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
+        return model
+    return replace(model, nodes=tuple(needed(nodes, model.outputs)))
+
+
+def _composed(node: Node, producers: Producers) -> Node:
+    """The one node that this one ends; else the node itself."""
+    find = _ENDS.get(node.op_type)
+    return (find(node, producers) if find else None) or node
+
+
+def _sum_of_stack(node: Node, producers: Producers) -> Node | None:
+    """A reduction over the first axis of what was stacked along it."""
+    joined = made(node.inputs[0], "Concat", producers)
+    axes = _integers(node, "axes", 1)
+    keeps = node.attributes.get("keepdims")
+    if joined is None or _integer(joined, "axis") != 0 or axes != (0,) or keeps is None or keeps.value != 0:
+        return None
+    parts = [made(value, "Unsqueeze", producers) for value in joined.inputs]
+    sources = tuple(part.inputs[0] for part in parts if part is not None and _integers(part, "axes", 1) == (0,))
+    if len(sources) < len(parts):
+        return None
+    return replace(node, op_type=_COMBINED[node.op_type], inputs=sources, attributes={})
+
+
+def _lookup(node: Node, producers: Producers) -> Node | None:
+    """A Transpose back, behind a GatherND of single indices along an axis that another one brought to the front."""
+    lookup = made(node.inputs[0], "GatherND", producers)
+    front = made(lookup.inputs[0], "Transpose", producers) if lookup else None
+    order, back = (_integers(own, "perm") for own in (front, node)) if front else (None, None)
+    if lookup is None or front is None or order is None or back is None or _integer(lookup, "batch_dims"):
+        return None
+    indices = lookup.inputs[1]
+    axis = order[0]
+    rest = [place for place in range(len(order)) if place != axis]
+    inverse = tuple(order.index(place) for place in range(len(order)))
+    if indices is None or indices.constant is None or list(order) != [axis, *rest] or back != inverse:
+        return None
+    array = indices.constant()
+    if array.ndim != 2 or array.shape[1] != 1:
+        return None
+    flat = replace(indices, shape=array.shape[:1], constant=lambda: array.reshape(-1))
+    return replace(node, op_type="Gather", inputs=(front.inputs[0], flat), attributes={"axis": Attribute("INT", axis)})
+
+
+def _softplus(node: Node, producers: Producers) -> Node | None:
+    """Softplus that hands large numbers through."""
+    condition, large, small = node.inputs
+    comparison, softplus = made(condition, "Greater", producers), made(small, "Softplus", producers)
+    if comparison is None or softplus is None:
+        return None
+    compared, limit = comparison.inputs
+    limit_number = number(limit)
+    names = {value.name if value else None for value in (large, compared, softplus.inputs[0])}
+    return replace(softplus, outputs=node.outputs) if len(names) == 1 and (limit_number or 0) >= _LINEAR_FROM else None
+
+
+def _integer(node: Node, name: str) -> int:
+    """An integer attribute; 0 if it is missing."""
+    attribute = node.attributes.get(name)
+    return attribute.value if attribute is not None and isinstance(attribute.value, int) else 0
+
+
+def _integers(node: Node, name: str, index: int | None = None) -> tuple[int, ...] | None:
+    """The integers of an attribute, or of the constant input that later took its place."""
+    attribute = node.attributes.get(name)
+    if attribute is not None and isinstance(attribute.value, tuple):
+        return attribute.value
+    value: Value | None = node.inputs[index] if index is not None and index < len(node.inputs) else None
+    if value is None or value.constant is None:
+        return None
+    return tuple(int(place) for place in value.constant().reshape(-1))
+
+
+_ENDS: dict[str, Callable[[Node, Producers], Node | None]] = {
+    **dict.fromkeys(_COMBINED, _sum_of_stack),
+    "Transpose": _lookup,
+    "Where": _softplus,
+}
+"""What may end with a node, by its operator."""

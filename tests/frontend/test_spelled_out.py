@@ -1,0 +1,104 @@
+"""Operators that exporters spell out are found, and nothing else is taken for one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+
+from dlfusion.errors import UnsupportedError
+from dlfusion.frontend import load
+from dlfusion.ops.softplus import Softplus
+from tests.support.onnx_models import assert_matches_onnx_runtime, make_model
+
+SHAPE = (2, 6, 7, 5)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def kinds(nodes: Sequence[NodeProto], constants: Arrays) -> list[str]:
+    """The operators of the graph, which computes what ONNX Runtime does."""
+    graph = assert_matches_onnx_runtime(make_model(nodes, {"x": SHAPE}, constants=constants))
+    assert {shape[0] for shape in graph.shapes.values()} == {SHAPE[0]}
+    return [type(node.operator).__name__ for node in graph.nodes]
+
+
+def stack(reduction: str, axis: int = 0, keepdims: int = 0) -> tuple[list[NodeProto], Arrays]:
+    """x, Relu(x) and Tanh(x), stacked and reduced to one."""
+    nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Tanh", ["x"], ["t"])]
+    nodes += [helper.make_node("Unsqueeze", [name, "first"], [f"{name}1"]) for name in "xrt"]
+    nodes.append(helper.make_node("Concat", ["x1", "r1", "t1"], ["s"], axis=0))
+    return [*nodes, *reduced(reduction, axis, keepdims)], {"first": np.array([0]), "axes": np.array([axis])}
+
+
+def reduced(reduction: str, axis: int, keepdims: int) -> list[NodeProto]:
+    """ReduceSum has its axes as an input since opset 13, the others since 18."""
+    if reduction == "ReduceSum":
+        return [helper.make_node(reduction, ["s", "axes"], ["y"], keepdims=keepdims)]
+    doubled = helper.make_node("Identity", ["axes"], ["unused"])
+    return [doubled, helper.make_node(reduction, ["s"], ["y"], axes=[axis], keepdims=keepdims)]
+
+
+@pytest.mark.parametrize("reduction", ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"])
+def test_sum_of_a_stack(reduction: str) -> None:
+    nodes, constants = stack(reduction)
+    assert not {"Concat", "Reshape"} & set(kinds(nodes, constants))
+
+
+def test_other_sums_of_stacks_are_refused() -> None:
+    nodes, constants = stack("ReduceSum", keepdims=1)
+    with pytest.raises(UnsupportedError, match="it reduces the batch"):
+        load(make_model(nodes, {"x": SHAPE}, constants=constants))
+
+
+def lookup(order: Sequence[int], back: Sequence[int], indices: object) -> tuple[list[NodeProto], Arrays]:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["front"], perm=order),
+        helper.make_node("GatherND", ["front", "indices"], ["taken"]),
+        helper.make_node("Transpose", ["taken"], ["y"], perm=back),
+    ]
+    return nodes, {"indices": np.array(indices)}
+
+
+@pytest.mark.parametrize(
+    ("order", "back"), [((1, 0, 2, 3), (1, 0, 2, 3)), ((2, 0, 1, 3), (1, 2, 0, 3)), ((3, 0, 1, 2), (1, 2, 3, 0))]
+)
+def test_lookup(order: Sequence[int], back: Sequence[int]) -> None:
+    assert kinds(*lookup(order, back, [[2], [1], [-1], [0]]))[-1].startswith("Concat")
+
+
+@pytest.mark.parametrize(
+    ("order", "back", "indices"),
+    [
+        ((1, 0, 2, 3), (1, 0, 3, 2), [[2], [1]]),  # other axes than before
+        ((1, 2, 0, 3), (2, 0, 1, 3), [[2], [1]]),  # the others change places
+        ((1, 0, 2, 3), (0, 1, 2), [[2, 1], [1, 0]]),  # single elements of two axes
+    ],
+)
+def test_other_lookups_are_refused(order: Sequence[int], back: Sequence[int], indices: object) -> None:
+    nodes, constants = lookup(order, back, indices)
+    with pytest.raises(UnsupportedError, match="GatherND"):
+        load(make_model(nodes, {"x": SHAPE}, constants=constants))
+
+
+def softplus(limit: float, otherwise: str = "x") -> tuple[list[NodeProto], Arrays]:
+    nodes = [
+        helper.make_node("Mul", ["x", "ten"], ["m"]),
+        helper.make_node("Softplus", ["m"], ["s"]),
+        helper.make_node("Greater", ["m", "limit"], ["is_large"]),
+        helper.make_node("Where", ["is_large", {"x": "m"}.get(otherwise, otherwise), "s"], ["y"]),
+    ]
+    return nodes, {"ten": np.array(10, np.float32), "limit": np.array(limit, np.float32)}
+
+
+def test_softplus_that_hands_large_numbers_through() -> None:
+    assert Softplus.__name__ in kinds(*softplus(20))
+
+
+@pytest.mark.parametrize(("limit", "otherwise"), [(5, "x"), (20, "s")])
+def test_other_choices_are_refused(limit: float, otherwise: str) -> None:
+    nodes, constants = softplus(limit, otherwise)
+    with pytest.raises(UnsupportedError, match="Where"):
+        load(make_model(nodes, {"x": SHAPE}, constants=constants))
