@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dlfusion.runtime.build import build
+from dlfusion.runtime.build import LIBRARY_FILE, build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.cmake import cmake_lists, target_name
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.toolchain import COMMON_FLAGS
 from tests.runtime.tiny_program import tiny_program
+from tests.support.elf import soname
 
 EMBEDDING = Path(__file__).with_name("embedding")
 HOSTILE = 'a "name"; $ENV{HOME} ${x} @y@ \\\nmessage(FATAL_ERROR "not a comment") \\'
@@ -60,7 +61,9 @@ def test_a_project_has_the_model_as_a_part(shared: bool, cache: Cache, tmp_path:
     options += ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DCMAKE_BUILD_TYPE=Debug"]
     options += [] if shared else ["-DBUILD_SHARED_LIBS=OFF"]
     cmake(EMBEDDING, tmp_path / "build", options)
-    assert (tmp_path / "build" / "model" / ("model.so" if shared else "model.a")).is_file()
+    library = tmp_path / "build" / "model" / ("model.so" if shared else "model.a")
+    assert library.is_file()
+    assert not shared or soname(library) == soname(folder / LIBRARY_FILE) == LIBRARY_FILE
     caller = tmp_path / "build" / "caller"
     done = subprocess.run([caller], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
