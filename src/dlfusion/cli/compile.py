@@ -28,11 +28,17 @@ MEASURE_SECONDS = 0.5
 """How long the compiled model runs to time its blocks: once if a run takes longer, since seconds are not noise."""
 
 
+_OUTPUT_HELP = (
+    "The folder to write: a library for C programs, which needs neither Python nor DLFusion, with an example.  "
+    "[default: MODEL's name + .dlfusion]"
+)
+
+
 def compile_model(
     model: options.Model,
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder to write.  [default: MODEL's name + .dlfusion]"),
+        typer.Option("--output", "-o", metavar="DIR", help=_OUTPUT_HELP),
     ] = None,
     target: options.Target = options.DEFAULT_TARGET,
     strategy: options.Strategy = None,
