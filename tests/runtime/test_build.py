@@ -147,6 +147,7 @@ def test_a_kill_ends_the_compilers_and_the_next_build_cleans_up(
     wait_for(lambda: not any(map(is_running, compilers(tmp_path))))
     (rest,) = (tmp_path / "models").iterdir()
     assert rest.name.startswith(".tiny.partial-")
+    (tmp_path / "models" / ".tiny.old-abcd1234").mkdir()  # as of one that was killed a moment later
     build(tiny_program(), tmp_path / "models" / "tiny", cache=cache)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["tiny"]
 

@@ -50,7 +50,6 @@ SOURCE_FOLDER = "sources"
 INCLUDE_FOLDER = "include"
 
 _REPLACE_ATTEMPTS = 10
-_PARTIAL, _OLD = "partial", "old"
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,8 +343,7 @@ def _folder_beside(target: Path) -> tuple[Path, int]:
     """A new folder and its lock, after what killed builds of the target have left is gone."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(target.parent, f".{target.name}.{_OLD}-")
-        return locked_folder(target.parent, f".{target.name}.{_PARTIAL}-")
+        return locked_folder(target.parent, f".{target.name}.partial-")
     except OSError as error:
         raise BuildError(f"cannot write to {target.parent}: {error.strerror}") from error
 
@@ -368,12 +366,15 @@ def _is_replaceable(folder: Path) -> bool:
 def _replace_folder(staging: Path, folder: Path) -> None:
     """Rename `staging` to `folder`; what is there now goes away. Another process may do the same at the same time."""
     staging.chmod(0o755)  # folders made by tempfile are readable by their owner alone
+    prefix = f".{folder.name}.old-"
     for _ in range(_REPLACE_ATTEMPTS):
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.{_OLD}-", dir=staging.parent))
+        old = Path(tempfile.mkdtemp(prefix=prefix, dir=staging.parent))
         try:
             if folder.exists():
                 folder.rename(old)
             staging.rename(folder)
+            # Not before: where a process was killed between these two lines, that is the only model there is.
+            remove_abandoned(staging.parent, prefix)
             return
         except OSError as error:
             failure = error
