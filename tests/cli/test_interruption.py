@@ -20,6 +20,9 @@ from tests.support.compilers import HAS_GXX, shell_call
 STAGES = ("import", "plan", "generate", "build", "check", "measure")
 """What `dlfusion compile` says on standard error when it begins each."""
 
+ONNX_RUNTIMES_OWN = ".ses"
+"""A file that ONNX Runtime leaves where temporary files go."""
+
 
 def limit_files(most_bytes: int | None) -> None:
     """For a new process: no file may become larger, as if the disk were full then."""
@@ -33,13 +36,16 @@ class Compiling:
     def __init__(self, model: Path, folder: Path) -> None:
         self.output = folder / "models" / "m"
         self.cache = folder / "cache"
-        self.output.parent.mkdir()
+        self.temporary = folder / "temporary"
+        for place in (self.output.parent, self.temporary):
+            place.mkdir()
         self.command = [sys.executable, "-m", "dlfusion.cli", "compile", str(model), "-o", str(self.output)]
         self.command += ["--strategy", "baseline"]
         self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(sys.path),
             "DLFUSION_CACHE_DIR": str(self.cache),
+            "TMPDIR": str(self.temporary),
         }
 
     @contextmanager
@@ -75,9 +81,10 @@ class Compiling:
         return process.returncode, " ".join(text.split())
 
     def rests(self) -> set[str]:
-        """What lies beside the compiled model, hidden or not, and half-written files of the cache."""
+        """What lies beside the compiled model, hidden or not, temporary files, and half-written ones of the cache."""
         beside = {path.name for path in self.output.parent.iterdir()} - {self.output.name}
-        return beside | {path.name for path in self.cache.rglob(".partial-*")}
+        half_written = {path.name for path in self.cache.rglob(".partial-*")}
+        return beside | half_written | {path.name for path in self.temporary.iterdir()} - {ONNX_RUNTIMES_OWN}
 
 
 @pytest.fixture
@@ -88,7 +95,9 @@ def compiling(model: Path, tmp_path: Path) -> Compiling:
 def test_ctrl_c_at_any_stage_leaves_nothing(compiling: Compiling, image: Path) -> None:
     for stage in STAGES:
         status, text = compiling.stopped(stage, signal.SIGINT)
-        assert (status, text.count("Traceback")) == (EXIT_INTERRUPTED, 0), (stage, text)
+        # If it came while a package was imported, Python may end by the signal itself, which shells call 130.
+        assert status in (EXIT_INTERRUPTED, -signal.SIGINT), (stage, text)
+        assert "Traceback" not in text, (stage, text)
         assert "interrupted; nothing was left half-written" in text
         assert compiling.rests() == set(), stage
         assert compiling.output.exists() == (stage in ("check", "measure"))
@@ -101,14 +110,17 @@ def test_ctrl_c_while_packages_load(compiling: Compiling, tmp_path: Path) -> Non
     assert compiling.ended() == (EXIT_INTERRUPTED, "interrupted; nothing was left half-written")
 
 
-def test_kill_at_any_stage_leaves_a_cache_that_works(compiling: Compiling, image: Path) -> None:
+def test_kill_at_any_stage_leaves_what_the_next_run_removes(compiling: Compiling, image: Path) -> None:
     for stage in STAGES:
         status, _ = compiling.stopped(stage, signal.SIGKILL)
         assert status == -signal.SIGKILL
-        assert all(name.startswith((".m.partial-", ".m.old-", ".partial-")) for name in compiling.rests()), stage
+        rests = [name for name in compiling.rests() if not name.startswith(".partial-")]
+        assert all(name.startswith((".m.partial-", ".m.old-", "dlfusion-scratch-")) for name in rests), (stage, rests)
+        assert len(rests) <= 2, (stage, rests)
         assert compiling.output.exists() == (stage in ("check", "measure"))
     status, text = compiling.ended()  # which compares with ONNX Runtime
     assert status == 0, text
+    assert all(name.startswith(".partial-") for name in compiling.rests())  # pruned from the cache when a day old
     assert invoke("run", compiling.output, "--input", image).exit_code == 0
 
 

@@ -5,11 +5,12 @@ import sys
 from typing import get_args
 
 import pytest
+from typer.main import get_command
 from typer.models import OptionInfo
 
 from dlfusion import driver
 from dlfusion.cli import options
-from dlfusion.cli.main import COMMANDS
+from dlfusion.cli.main import COMMANDS, app
 from dlfusion.search import strategy_names
 from tests.cli.invoke import invoke, invoke_json
 
@@ -26,6 +27,14 @@ def test_every_command_has_help(name: str) -> None:
     result = invoke(name, "--help")
     assert result.exit_code == 0
     assert "--json" in result.stdout
+
+
+def test_help_says_what_holds_without_an_option() -> None:
+    """In brackets, which Rich takes for its own markup unless it is told that help is Markdown."""
+    for name in ("compile", "bench"):
+        text = " ".join(invoke(name, "--help").stdout.split())
+        stated = [option.help or "" for option in get_command(app).commands[name].params]  # type: ignore[attr-defined]
+        assert text.count("[default: ") >= sum("[default: " in line for line in stated) > 0
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dlfusion.runtime.build import Progress, build, copy_artefact
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.program import Program, Unit
+from dlfusion.runtime.scratch import locked_folder
 from tests.runtime.conftest import CountingCompiler
 from tests.runtime.tiny_program import expected, tiny_program
 from tests.support.compilers import HAS_GXX, cxx, shell_call
@@ -128,24 +130,51 @@ def test_a_compiler_that_hangs_is_stopped(
 
 
 def test_ctrl_c_ends_the_compilers_and_leaves_nothing(script: Callable[[str, str], Path], tmp_path: Path) -> None:
-    text = f'case "$*" in *blocks.cpp*) echo $$ > "{tmp_path}/pid"; sleep 60;; esac\n{shell_call()}'
-    compiler = script("slow", text)
-    target = tmp_path / "models" / "tiny"
-    code = (
-        "from pathlib import Path; from tests.runtime.tiny_program import tiny_program\n"
-        "from dlfusion.runtime.build import build; from dlfusion.runtime.cache import Cache\n"
-        f"build(tiny_program(), Path({str(target)!r}), cache=Cache(Path({str(tmp_path / 'cache')!r})))"
-    )
-    environment = {**os.environ, "CXX": str(compiler), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c) as process:
-        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+    with building(script, tmp_path) as process:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
     assert b"KeyboardInterrupt" in errors
-    assert list(target.parent.iterdir()) == []
+    assert list((tmp_path / "models").iterdir()) == []
     assert not list((tmp_path / "cache").glob("*/.partial-*"))
-    wait_for(lambda: not is_running(int((tmp_path / "pid").read_text())))
+    wait_for(lambda: not any(map(is_running, compilers(tmp_path))))
+
+
+def test_a_kill_ends_the_compilers_and_the_next_build_cleans_up(
+    script: Callable[[str, str], Path], cache: Cache, tmp_path: Path
+) -> None:
+    with building(script, tmp_path) as process:
+        process.kill()
+    wait_for(lambda: not any(map(is_running, compilers(tmp_path))))
+    (rest,) = (tmp_path / "models").iterdir()
+    assert rest.name.startswith(".tiny.partial-")
+    (tmp_path / "models" / ".tiny.old-abcd1234").mkdir()  # as of one that was killed a moment later
+    build(tiny_program(), tmp_path / "models" / "tiny", cache=cache)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["tiny"]
+
+
+@contextmanager
+def building(script: Callable[[str, str], Path], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that builds `models/tiny` with a compiler that has started another and will wait for it."""
+    waiting = f'sleep 60 & echo $$ $! > "{folder}/started"; mv "{folder}/started" "{folder}/compilers"; wait'
+    compiler = script("slow", f'case "$*" in *blocks.cpp*) {waiting};; esac\n{shell_call()}')
+    code = (
+        "from pathlib import Path; from tests.runtime.tiny_program import tiny_program\n"
+        "from dlfusion.runtime.build import build; from dlfusion.runtime.cache import Cache\n"
+        "build(tiny_program(), Path('models/tiny'), cache=Cache(Path('cache').absolute()))"
+    )
+    environment = {**os.environ, "CXX": str(compiler), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c
+    ) as process:
+        wait_for(lambda: (folder / "compilers").exists())
+        assert all(map(is_running, compilers(folder)))
+        yield process
+
+
+def compilers(folder: Path) -> list[int]:
+    """The compiler that `building` runs, and the one that this has started."""
+    return [int(number) for number in (folder / "compilers").read_text().split()]
 
 
 def test_two_processes_can_build_one_model_at_once(tmp_path: Path) -> None:
@@ -221,16 +250,16 @@ def test_a_full_disk_is_an_error_with_a_text_and_leaves_nothing(
     shutil.rmtree(folder)
 
 
-def test_the_rests_of_a_build_that_was_killed_go_with_a_later_one(cache: Cache, tmp_path: Path) -> None:
-    rests, running, other = (
-        tmp_path / f".{name}" for name in ("model.partial-1", "model.partial-2", "other.partial-1")
-    )
-    for path, age_days in ((rests, 2), (running, 0), (other, 2)):
+def test_builds_leave_alone_what_others_are_writing(cache: Cache, tmp_path: Path) -> None:
+    rests, other, users = (tmp_path / name for name in (".model.partial-abcd1234", ".other.partial-abcd1234", "model2"))
+    for path in (rests, other, users):
         path.mkdir()
         (path / "weights.bin").write_bytes(b"half")
-        os.utime(path, (time.time() - age_days * 24 * 3600,) * 2)
+    running, lock = locked_folder(tmp_path, ".model.partial-")
+    os.utime(running, (0, 0))
     build(tiny_program(), tmp_path / "model", cache=cache)
-    assert (rests.exists(), running.exists(), other.exists()) == (False, True, True)
+    assert (rests.exists(), running.exists(), other.exists(), users.exists()) == (False, True, True, True)
+    os.close(lock)
 
 
 def test_a_copy_runs_alone(cache: Cache, tmp_path: Path) -> None:

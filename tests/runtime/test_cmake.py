@@ -1,6 +1,7 @@
 """CMakeLists.txt of a compiled model: other projects can have it as a part, and it compiles as DLFusion does."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from dlfusion.runtime.build import build
+from dlfusion.machine.architecture import AARCH64, X86_64
+from dlfusion.runtime.build import LIBRARY_FILE, build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.cmake import cmake_lists, target_name
 from dlfusion.runtime.program import Program
 from dlfusion.runtime.toolchain import COMMON_FLAGS
 from tests.runtime.tiny_program import tiny_program
+from tests.support.elf import soname
 
 EMBEDDING = Path(__file__).with_name("embedding")
 HOSTILE = 'a "name"; $ENV{HOME} ${x} @y@ \\\nmessage(FATAL_ERROR "not a comment") \\'
@@ -52,6 +55,32 @@ def test_a_models_name_is_a_comment_and_a_word() -> None:
 
 
 @needs_cmake
+def test_compilers_for_another_architecture_are_refused_by_name(tmp_path: Path) -> None:
+    """Macros stand for the cross compilers, which are named as people name theirs: in the environment."""
+    program = tiny_program()
+    other = next(name for name in (AARCH64, X86_64) if name != program.architecture)
+    folder = tmp_path / "compiled"
+    for unit in program.units:
+        (folder / "sources" / unit.name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "sources" / unit.name).touch()
+    text = cmake_lists(replace(program, architecture=other, isa="other", documents={}), "sources", "include")
+    (folder / "CMakeLists.txt").write_text(text, encoding="utf-8")
+
+    def refused(build_folder: str, **compilers: str) -> str:
+        command = ["cmake", "-S", str(folder), "-B", str(tmp_path / build_folder)]
+        done = subprocess.run(
+            command, env={**os.environ, **compilers}, capture_output=True, text=True, timeout=300, check=False
+        )
+        return " ".join(done.stderr.split()) if done.returncode else ""
+
+    there = f"-D__{other}__"
+    message = refused("native", CC="gcc", CXX="g++")
+    assert f"The sources are for {other} (other), but {shutil.which('gcc')} does not compile for that" in message
+    assert f"but {shutil.which('g++')} does not" in refused("half", CC=f"gcc {there}", CXX="g++")
+    assert refused("cross", CC=f"gcc {there}", CXX=f"g++ {there}") == ""
+
+
+@needs_cmake
 @pytest.mark.parametrize("shared", [True, False], ids=["shared", "static"])
 def test_a_project_has_the_model_as_a_part(shared: bool, cache: Cache, tmp_path: Path) -> None:
     program = hostile_program()
@@ -60,7 +89,9 @@ def test_a_project_has_the_model_as_a_part(shared: bool, cache: Cache, tmp_path:
     options += ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DCMAKE_BUILD_TYPE=Debug"]
     options += [] if shared else ["-DBUILD_SHARED_LIBS=OFF"]
     cmake(EMBEDDING, tmp_path / "build", options)
-    assert (tmp_path / "build" / "model" / ("model.so" if shared else "model.a")).is_file()
+    library = tmp_path / "build" / "model" / ("model.so" if shared else "model.a")
+    assert library.is_file()
+    assert not shared or soname(library) == soname(folder / LIBRARY_FILE) == LIBRARY_FILE
     caller = tmp_path / "build" / "caller"
     done = subprocess.run([caller], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -12,13 +12,14 @@ import pytest
 from dlfusion.errors import BuildError
 from dlfusion.machine.architecture import AARCH64
 from dlfusion.runtime import toolchain
-from dlfusion.runtime.build import build
+from dlfusion.runtime.build import LIBRARY_FILE, build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.toolchain import CROSS_TARGETS, error_tail, find_compiler
 from tests.runtime.conftest import CountingCompiler
 from tests.runtime.tiny_program import expected, tiny_program
 from tests.support.compilers import cxx
+from tests.support.elf import soname
 
 
 def test_a_compiler_is_tried_out_once(counting_compiler: CountingCompiler, tmp_path: Path) -> None:
@@ -93,6 +94,7 @@ def test_the_wheel_with_a_compiler_builds_where_there_is_none(
     with Executable.load(folder) as executable:
         assert "clang" in executable.description["compiler"]
         np.testing.assert_allclose(executable(x)[0], expected(x))
+    assert soname(folder / LIBRARY_FILE) == LIBRARY_FILE
 
 
 def test_a_compiler_for_another_architecture_is_asked_for_by_name(

@@ -26,6 +26,7 @@ from dlfusion.report.record import Comparison, Engine, Record
 from dlfusion.report.units import cores_text
 from dlfusion.runtime.check import compare as difference
 from dlfusion.runtime.program import ArrayPort
+from dlfusion.runtime.scratch import scratch_folder
 from dlfusion.search import find_strategy
 from dlfusion.targets.cpu.measuring import CpuTarget
 from dlfusion.targets.cpu.precision import Precision
@@ -81,7 +82,7 @@ def compare(models: Sequence[Path], chosen: Options, progress: driver.ProgressCa
         find_strategy(strategy)
     OnnxRuntime.require()  # all outputs are compared with its
     comparisons: list[Comparison] = []
-    with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=scratch_folder()) as scratch:
         limits = restriction(chosen.isa, Path(scratch))
         setup = _Setup(chosen, target, limits)
         for model in models:
@@ -138,7 +139,7 @@ def _compare_model(model: Path, setup: _Setup, stages: _Stages) -> list[Comparis
     model = model.resolve()
     chosen = setup.chosen
     available = usable_cpus()
-    with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=scratch_folder()) as folder:
         scratch = Path(folder)
         network = driver.import_model(model, shapes=chosen.shapes)
         expected = _expected(network, model, available[: max(chosen.cores)], scratch)

@@ -12,19 +12,14 @@ from dlfusion.bench.engines.adapter import Adapter
 from dlfusion.errors import BuildError
 from dlfusion.machine.host import host
 from dlfusion.runtime.cache import open_cache
-from dlfusion.runtime.toolchain import (
-    ProcessGroup,
-    allowed_seconds,
-    compile_command,
-    error_tail,
-    find_compiler,
-    link_command,
-)
+from dlfusion.runtime.processes import ProcessGroup
+from dlfusion.runtime.toolchain import allowed_seconds, compile_command, error_tail, find_compiler, link_command
 
 VARIABLE = "DLFUSION_HIDE_AVX512"
 """Environment variable of a worker: the library that hides AVX-512, to be called before the engine is loaded."""
 
 _SOURCE = Path(__file__).with_name("hide_avx512.cpp")
+_LIBRARY_FILE = "hide_avx512.so"
 _PROBE_SECONDS = 60.0
 
 
@@ -81,15 +76,15 @@ def hide_as_told() -> bool:
 
 def _build(folder: Path) -> Path:
     compiler = find_compiler(open_cache())
-    group = ProcessGroup()
     for command in (
         compile_command(compiler, (), str(_SOURCE), "hide_avx512.o"),
-        link_command(compiler, ["hide_avx512.o"], "hide_avx512.so"),
+        link_command(compiler, ["hide_avx512.o"], _LIBRARY_FILE, _LIBRARY_FILE),
     ):
-        status, text = group.run(command, folder, allowed_seconds())
+        with ProcessGroup() as group:
+            status, text = group.run(command, folder, allowed_seconds())
         if status != 0:
             raise BuildError(f"{_SOURCE.name} does not compile with {compiler.description}:\n{error_tail(text)}")
-    return folder / "hide_avx512.so"
+    return folder / _LIBRARY_FILE
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.check import BF16_TOLERANCE, TOLERANCE, require_equal
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import take_turns
+from dlfusion.runtime.scratch import scratch_folder
 from dlfusion.runtime.toolchain import find_compiler
 from dlfusion.targets.cpu.isa import choose_isa
 from dlfusion.targets.cpu.kernel import Layout, Lowered, Pads
@@ -181,7 +182,7 @@ def _programs(
     progress: driver.ProgressCallback,
 ) -> list[Executable]:
     """Each plan's program in memory, closed with the stack; all share one file of weights."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dlfusion-layers-")))
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="layers-", dir=scratch_folder())))
     write_weights(prepared, folder)
     programs = []
     for index, plan in enumerate(plans):

@@ -16,6 +16,7 @@ from dlfusion.machine import Accelerator
 from dlfusion.machine.files import scalable, scaled
 from dlfusion.report.reproduction import AccuracyRow, Reproduction, Sensitivity, SensitivityRow, TargetPart
 from dlfusion.report.strategies import Comparison, ModelComparison
+from dlfusion.runtime.scratch import scratch_folder
 from dlfusion.targets.simulated.target import SimulatedTarget
 from dlfusion.targets.target import Target
 from dlfusion.tuning.session import Session
@@ -249,7 +250,7 @@ def _row(target: Target, change: Change, results: tuple[Result, ...]) -> Sensiti
 
 def _characterized(target: Target, chosen: Options, progress: driver.ProgressCallback | None) -> Profile:
     """A profile of a changed machine; its samples stay in the database, its file is not kept."""
-    with tempfile.TemporaryDirectory(prefix="dlfusion-reproduce-") as folder:
+    with tempfile.TemporaryDirectory(prefix="reproduce-", dir=scratch_folder()) as folder:
         return driver.characterize(
             target,
             grid=SENSITIVITY_GRID,

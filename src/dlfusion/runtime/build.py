@@ -11,15 +11,13 @@ plan.json      and other documents of the program, such as example.c
 """
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
 import shlex
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -28,17 +26,18 @@ from pathlib import Path
 from dlfusion.errors import BuildError
 from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.cmake import CMAKE_FILE, cmake_lists
+from dlfusion.runtime.processes import ProcessGroup
 from dlfusion.runtime.program import Program, Unit
+from dlfusion.runtime.scratch import locked_folder, remove_abandoned, scratch_folder
 from dlfusion.runtime.toolchain import (
     COMMON_FLAGS,
-    LINK_FLAGS,
     Compiler,
-    ProcessGroup,
     allowed_seconds,
     compile_command,
     error_tail,
     find_compiler,
     link_command,
+    link_flags,
 )
 
 LIBRARY_FILE = "model.so"
@@ -51,7 +50,6 @@ SOURCE_FOLDER = "sources"
 INCLUDE_FOLDER = "include"
 
 _REPLACE_ATTEMPTS = 10
-_STALE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +78,10 @@ def build(
     """Compile a program; returns the folder of the finished artefact.
 
     The folder appears when it is complete; whatever happens before leaves nothing. An older artefact at the same place
-    is replaced. Without a folder it is a temporary one that belongs to the caller. `jobs` compilers run at once, as
-    many as the process has CPUs if not given; `compiler_seconds` limits each of them (default: what `allowed_seconds`
-    says). `weights_file` is a file that holds just the program's weights: the artefact shares it where the file system
-    can, instead of writing them again.
+    is replaced. Without a folder it is a temporary one, which the end of the process removes if the caller has not.
+    `jobs` compilers run at once, as many as the process has CPUs if not given; `compiler_seconds` limits each of them
+    (default: what `allowed_seconds` says). `weights_file` is a file that holds just the program's weights: the artefact
+    shares it where the file system can, instead of writing them again.
 
     Raises:
         BuildError: No compiler works, it fails or takes too long, or the folder is in use for something else.
@@ -92,8 +90,7 @@ def build(
     target = None if folder is None else _target_folder(folder)
     compiler = find_compiler(cache, architecture=program.architecture)
     limit = allowed_seconds() if compiler_seconds is None else compiler_seconds
-    staging = _staging_folder(target)
-    try:
+    with _staging_folder(target, cache) as staging:
         _write_texts(program, staging)
         with ThreadPoolExecutor(1) as executor:  # compilers need no weights
             writing = executor.submit(_write_weights, program, staging, weights_file)
@@ -104,35 +101,16 @@ def build(
         _write_text(staging / DESCRIPTION_FILE, json.dumps(description, indent=2) + "\n")
         if folder is None or target is None:
             return staging
-        staging.chmod(0o755)  # folders made by tempfile are readable by their owner alone
         _replace_folder(staging, target)
-    except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise _write_error(error, folder or staging, cache) from error
-        raise
     return folder
 
 
 def copy_artefact(source: Path, folder: Path) -> None:
     """Copy a built artefact to another place, all or nothing, replacing an older artefact there."""
     target = _target_folder(folder)
-    staging = _staging_folder(target)
-    try:
+    with _staging_folder(target) as staging:
         shutil.copytree(source, staging, dirs_exist_ok=True)
-        staging.chmod(0o755)
         _replace_folder(staging, target)
-    except BaseException as error:
-        shutil.rmtree(staging, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise _write_error(error, folder) from error
-        raise
-
-
-def _write_error(error: OSError, folder: Path, cache: Cache | None = None) -> BuildError:
-    """What a full disk, or another failure of the file system, is told as."""
-    places = f"{folder.absolute().parent}" + (f" or in the cache folder {cache.folder}" if cache else "")
-    return BuildError(f"cannot write the compiled model {folder}: {error}. Make room, or check access, in {places}.")
 
 
 class _Builder:
@@ -160,7 +138,9 @@ class _Builder:
 
     def library(self) -> Path:
         """The linked library in the cache, made if it is not there."""
-        key = _digest("link", self._compiler.version, *link_command(self._compiler, tuple(self._units), ""))
+        key = _digest(
+            "link", self._compiler.version, *link_command(self._compiler, tuple(self._units), "", LIBRARY_FILE)
+        )
         found = self._cache.find(key, ".so")
         if found is not None:
             for unit in self._units.values():
@@ -197,8 +177,7 @@ class _Builder:
 
     def _compile_all(self, keys: list[str]) -> dict[str, Path]:
         """Compile units side by side; if one fails or the user interrupts, none is left running."""
-        group = ProcessGroup()
-        with ThreadPoolExecutor(max(1, self._jobs)) as executor:
+        with ProcessGroup() as group, ThreadPoolExecutor(max(1, self._jobs)) as executor:
             futures: dict[Future[Path], str] = {}
             try:  # from the first compiler on: an interruption between two of them ends those that run
                 for key in keys:
@@ -221,8 +200,9 @@ class _Builder:
 
     def _link(self, key: str, objects: list[Path]) -> Path:
         temporary = self._cache.temporary_path(key, ".so")
-        command = link_command(self._compiler, [str(path) for path in objects], str(temporary))
-        self._run(command, ProcessGroup(), temporary, f"cannot link {LIBRARY_FILE}")
+        command = link_command(self._compiler, [str(path) for path in objects], str(temporary), LIBRARY_FILE)
+        with ProcessGroup() as group:
+            self._run(command, group, temporary, f"cannot link {LIBRARY_FILE}")
         self._report(LIBRARY_FILE, from_cache=False)
         return self._cache.keep(temporary, key, ".so")
 
@@ -307,7 +287,7 @@ def _description(program: Program, compiler: Compiler) -> Mapping[str, object]:
         "cores": program.cores,
         "compiler": compiler.description,
         "flags": list(COMMON_FLAGS),
-        "link_flags": [*LINK_FLAGS, *compiler.link_flags],
+        "link_flags": list(link_flags(compiler, LIBRARY_FILE)),
         "sources": {unit.name: list(unit.flags) for unit in program.units},
         "weights_bytes": program.weights.nbytes,
         "weights_sha256": program.weights_sha256,
@@ -336,25 +316,42 @@ def _target_folder(folder: Path) -> Path:
     return target
 
 
-def _staging_folder(folder: Path | None) -> Path:
-    """A new folder that can be renamed to `folder`, or a temporary one if that is None."""
-    if folder is None:
-        return Path(tempfile.mkdtemp(prefix="dlfusion-model-"))
+@contextlib.contextmanager
+def _staging_folder(target: Path | None, cache: Cache | None = None) -> Iterator[Path]:
+    """A new folder that can be renamed to `target`, or a temporary one if that is None; an error removes it.
+
+    Nothing removes it if the process is killed, but the next build of the same target does.
+    """
+    staging, lock = (_temporary_folder(), None) if target is None else _folder_beside(target)
     try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(folder.absolute())
-        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent))
+        yield staging
+    except BaseException as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _write_error(error, target or staging, cache) from error
+        raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _temporary_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="model-", dir=scratch_folder()))
+
+
+def _folder_beside(target: Path) -> tuple[Path, int]:
+    """A new folder and its lock, after what killed builds of the target have left is gone."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return locked_folder(target.parent, f".{target.name}.partial-")
     except OSError as error:
-        raise BuildError(f"cannot write to {folder.absolute().parent}: {error.strerror}") from error
+        raise BuildError(f"cannot write to {target.parent}: {error.strerror}") from error
 
 
-def _remove_stale(folder: Path) -> None:
-    """Remove what builds of this folder that were killed, a day ago or more, could not clean up."""
-    for kind in ("partial", "old"):
-        for path in folder.parent.glob(f".{glob.escape(folder.name)}.{kind}-*"):
-            with contextlib.suppress(FileNotFoundError):  # another process may remove it at the same time
-                if path.stat().st_mtime < time.time() - _STALE_SECONDS:
-                    shutil.rmtree(path, ignore_errors=True)
+def _write_error(error: OSError, folder: Path, cache: Cache | None) -> BuildError:
+    """What a full disk, or another failure of the file system, is told as."""
+    places = f"{folder.parent}" + (f" or in the cache folder {cache.folder}" if cache else "")
+    return BuildError(f"cannot write the compiled model {folder}: {error}. Make room, or check access, in {places}.")
 
 
 def _is_replaceable(folder: Path) -> bool:
@@ -368,12 +365,16 @@ def _is_replaceable(folder: Path) -> bool:
 
 def _replace_folder(staging: Path, folder: Path) -> None:
     """Rename `staging` to `folder`; what is there now goes away. Another process may do the same at the same time."""
+    staging.chmod(0o755)  # folders made by tempfile are readable by their owner alone
+    prefix = f".{folder.name}.old-"
     for _ in range(_REPLACE_ATTEMPTS):
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=staging.parent))
+        old = Path(tempfile.mkdtemp(prefix=prefix, dir=staging.parent))
         try:
             if folder.exists():
                 folder.rename(old)
             staging.rename(folder)
+            # Not before: where a process was killed between these two lines, that is the only model there is.
+            remove_abandoned(staging.parent, prefix)
             return
         except OSError as error:
             failure = error

@@ -1,17 +1,16 @@
 """Compiled objects on disk, found by what they were made from."""
 
-import atexit
 import os
-import shutil
 import tempfile
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
+
+from dlfusion.runtime.scratch import scratch_folder
 
 DEFAULT_LIMIT_BYTES = 2 << 30
 """Above this the entries that were not used for the longest time are removed."""
@@ -113,9 +112,8 @@ def open_cache(folder: Path | None = None) -> Cache:
     wanted = cache_folder() if folder is None else folder
     try:
         wanted.mkdir(parents=True, exist_ok=True)
-        descriptor, probe = tempfile.mkstemp(prefix=_PARTIAL, dir=wanted)
-        os.close(descriptor)
-        Path(probe).unlink()
+        with tempfile.TemporaryFile(dir=wanted):  # a file without a name: a kill at this moment leaves nothing
+            pass
     except OSError as error:
         warnings.warn(
             f"the cache folder {wanted} cannot be written ({error.strerror}); compiled objects are kept for this "
@@ -123,13 +121,5 @@ def open_cache(folder: Path | None = None) -> Cache:
             CacheWarning,
             stacklevel=2,
         )
-        return Cache(_temporary_folder())
+        return Cache(scratch_folder() / "cache")
     return Cache(wanted)
-
-
-@lru_cache(maxsize=1)
-def _temporary_folder() -> Path:
-    """A folder that lives as long as this process; the same one each time."""
-    folder = Path(tempfile.mkdtemp(prefix="dlfusion-cache-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder

@@ -36,6 +36,7 @@ def cmake_lists(program: Program, source_folder: str, include_folder: str) -> st
     properties = ('OUTPUT_NAME model PREFIX ""', f"CXX_STANDARD {standard} CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF")
     parts = [
         _head(program, target),
+        _architecture_check(program),
         _command("add_library", target, *_arguments(sources)),
         _command("set_target_properties", f"{target} PROPERTIES", *properties),
         f"target_include_directories({target} PUBLIC . PRIVATE {include_folder})\n",
@@ -74,6 +75,29 @@ def _head(program: Program, target: str) -> str:
           set(BUILD_SHARED_LIBS ON)
         endif()
         find_package(Threads REQUIRED)
+        """)
+
+
+def _architecture_check(program: Program) -> str:
+    """An error with a text where thousands would follow: the sources are full of one architecture's instructions.
+
+    The compilers' own macro says what they compile for. CMAKE_SYSTEM_PROCESSOR says what this machine's kernel is,
+    which is something else where a compiler is for another machine, or for 32 bits.
+    """
+    macro, name = f"__{program.architecture}__", program.architecture
+    return textwrap.dedent(f"""\
+
+        include(CheckSymbolExists)
+        include(CheckCXXSymbolExists)
+        check_symbol_exists({macro} "" DLFUSION_C_IS_FOR_{name})
+        check_cxx_symbol_exists({macro} "" DLFUSION_CXX_IS_FOR_{name})
+        foreach(language C CXX)
+          if(NOT DLFUSION_${{language}}_IS_FOR_{name})
+            message(FATAL_ERROR "The sources are for {name} ({program.isa}), but ${{CMAKE_${{language}}_COMPILER}} "
+                                "does not compile for that. Run cmake on a machine of {name}, or name compilers for "
+                                "it in the environment variables CC and CXX and use a new build folder.")
+          endif()
+        endforeach()
 
         """)
 

@@ -16,6 +16,7 @@ from dlfusion.errors import BuildError
 from dlfusion.machine.architecture import host_architecture, library_architecture
 from dlfusion.runtime.build import DESCRIPTION_FILE, LIBRARY_BYTES, LIBRARY_FILE, WEIGHTS_FILE
 from dlfusion.runtime.program import ArrayPort
+from dlfusion.runtime.scratch import scratch_folder
 
 INTERFACE_VERSION = 2
 """DLFUSION_INTERFACE_VERSION of dlfusion.h."""
@@ -153,7 +154,7 @@ def _open_library(path: Path) -> ctypes.CDLL:
     The loader takes a path that it has open already for the same library, also when another file has been put there
     since; through a symbolic link with a new name it looks at the file.
     """
-    with tempfile.TemporaryDirectory(prefix="dlfusion-load-") as folder:
+    with tempfile.TemporaryDirectory(prefix="load-", dir=scratch_folder()) as folder:
         link = Path(folder) / LIBRARY_FILE
         link.symlink_to(path.resolve())
         try:

@@ -5,8 +5,6 @@ import importlib.util
 import os
 import shlex
 import shutil
-import signal
-import subprocess
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,8 @@ from pathlib import Path
 from dlfusion.errors import BuildError
 from dlfusion.machine.architecture import AARCH64, X86_64, host_architecture, library_architecture
 from dlfusion.runtime.cache import Cache
+from dlfusion.runtime.processes import TIMEOUT_VARIABLE, ProcessGroup
+from dlfusion.runtime.scratch import scratch_folder
 
 COMMON_FLAGS = (
     "-std=c++17",
@@ -37,8 +37,6 @@ library) are not required where the model runs."""
 CROSS_TARGETS = {X86_64: "x86_64-linux-gnu.2.17", AARCH64: "aarch64-linux-gnu.2.17"}
 """What zig calls Linux on other architectures, with the oldest C library that programs shall run with: that of 2012."""
 
-TIMEOUT_VARIABLE = "DLFUSION_COMPILER_TIMEOUT"
-"""The environment variable with the seconds that one call of the compiler may take."""
 DEFAULT_TIMEOUT_SECONDS = 300.0
 _VERSION_TIMEOUT_SECONDS = 60.0
 _ERROR_TEXT_LINES = 30
@@ -83,78 +81,6 @@ class _Candidate:
     source: str
     command: tuple[str, ...]
     link_flags: tuple[str, ...] = ()
-
-
-class ProcessGroup:
-    """The compilers that one build has running, so that a failure or Ctrl-C can end them all."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
-        self._ended = False
-
-    def run(self, command: Sequence[str], folder: Path, timeout_seconds: float) -> tuple[int, str]:
-        """Run a command in a folder; return its exit status and everything it printed.
-
-        Raises:
-            BuildError: It cannot be started, takes longer than the limit, or the group has been ended.
-        """
-        process = self._start(command, folder)
-        try:
-            text, _ = process.communicate(timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            process.communicate()
-            raise BuildError(
-                f"the compiler did not finish within {timeout_seconds:g} s: {shlex.join(command)}\n"
-                "Try it by hand, choose another compiler with the environment variable CXX, or allow more seconds with "
-                f"{TIMEOUT_VARIABLE}."
-            ) from None
-        except BaseException:
-            _kill(process)
-            process.communicate()
-            raise
-        finally:
-            with self._lock:
-                self._running.discard(process)
-        return process.returncode, text
-
-    def end(self) -> None:
-        """Kill all that runs; whatever is started later fails at once."""
-        with self._lock:
-            self._ended = True
-            for process in self._running:
-                _kill(process)
-
-    def _start(self, command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
-        with self._lock:
-            if self._ended:
-                raise BuildError(f"the build was stopped before: {shlex.join(command)}")
-            try:
-                # A session of its own: Ctrl-C reaches only this process, which then ends the compilers itself.
-                process = subprocess.Popen(
-                    command,
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    errors="replace",
-                    start_new_session=True,
-                    env={**os.environ, "LC_ALL": "C"},
-                )
-            except OSError as error:
-                raise BuildError(f"cannot start {shlex.join(command)}: {error.strerror}") from error
-            self._running.add(process)
-            return process
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    """End a process and those it started (a compiler driver runs others)."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        process.kill()
 
 
 def allowed_seconds(environment: Mapping[str, str] = os.environ) -> float:
@@ -245,9 +171,9 @@ def _try_out(candidate: _Candidate, cache: Cache, architecture: str, limit_secon
     if program is None:
         raise BuildError("not installed")
     command = (program, *candidate.command[1:])
-    group = ProcessGroup()
     version_seconds = min(limit_seconds, _VERSION_TIMEOUT_SECONDS)
-    status, version = group.run((*command, "--version"), Path.cwd(), version_seconds)
+    with ProcessGroup() as group:
+        status, version = group.run((*command, "--version"), Path.cwd(), version_seconds)
     if status != 0 or not version.strip():
         raise BuildError(f"`{shlex.join(command)} --version` ended with status {status}: {error_tail(version)}")
     compiler = Compiler(command, version.strip(), candidate.link_flags)
@@ -256,7 +182,7 @@ def _try_out(candidate: _Candidate, cache: Cache, architecture: str, limit_secon
         "\n".join(("trial", architecture, *command, *candidate.link_flags, version, _TRIAL_TEXT)).encode()
     ).hexdigest()
     if cache.find(key, ".ok") is None:
-        with tempfile.TemporaryDirectory(prefix="dlfusion-trial-") as folder:
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=scratch_folder()) as folder, ProcessGroup() as group:
             _compile_trial(compiler, Path(folder), group, architecture, limit_seconds)
         cache.write(key, ".ok", b"works\n")
     return compiler
@@ -269,7 +195,7 @@ def _compile_trial(
     (folder / "trial.cpp").write_text(_TRIAL_TEXT, encoding="utf-8")
     commands = (
         compile_command(compiler, (), "trial.cpp", "trial.o"),
-        link_command(compiler, ("trial.o",), "trial.so"),
+        link_command(compiler, ("trial.o",), "trial.so", "trial.so"),
     )
     for command in commands:
         status, text = group.run(command, folder, limit_seconds)
@@ -287,9 +213,18 @@ def compile_command(compiler: Compiler, flags: Sequence[str], source: str, targe
     return (*compiler.command, *COMMON_FLAGS, *flags, "-Iinclude", "-c", source, "-o", target)
 
 
-def link_command(compiler: Compiler, objects: Sequence[str], target: str) -> tuple[str, ...]:
-    """The command that links objects into a shared library."""
-    return (*compiler.command, *LINK_FLAGS, *compiler.link_flags, *objects, "-o", target)
+def link_command(compiler: Compiler, objects: Sequence[str], target: str, name: str) -> tuple[str, ...]:
+    """The command that links objects into a shared library, written to `target` and called `name` where it is used."""
+    return (*compiler.command, *link_flags(compiler, name), *objects, "-o", target)
+
+
+def link_flags(compiler: Compiler, name: str) -> tuple[str, ...]:
+    """All flags of a shared library.
+
+    Programs that are linked to it look for a file called `name`, wherever the linker found it: without that, a program
+    asks for the very path that its linker was given.
+    """
+    return (*LINK_FLAGS, f"-Wl,-soname,{name}", *compiler.link_flags)
 
 
 def error_tail(text: str) -> str:

@@ -148,10 +148,20 @@ def code(language: str) -> list[str]:
 
 @needs_gcc
 def test_what_the_page_says_works(folder: Path, tmp_path: Path) -> None:
-    (function,) = code("c")
-    (tmp_path / "function.c").write_text(function, encoding="utf-8")
-    subprocess.run(["gcc", *STRICT, f"-I{folder}", "-c", "function.c"], cwd=tmp_path, check=True, timeout=60)
     (tmp_path / "compiled").symlink_to(folder)
+    loading, function, weights = code("c")
+    opening = loading.replace("/opt/models/resnet50", "compiled")
+    main = (
+        "dlfusion_model* models[2];\n"
+        + opening
+        + 'return open_model("compiled", 0, models) || open_weights(models + 1);'
+    )
+    text = f"#include <dlfcn.h>\n{function}{weights}int main(void) {{\n{main}\n}}\n"
+    (tmp_path / "program.c").write_text(text, encoding="utf-8")
+    link = ("-Lcompiled", "-l:model.so", "-Wl,-rpath,$ORIGIN/compiled", "-ldl")
+    command = ["gcc", *STRICT, "-Icompiled", "program.c", *link, "-o", "program"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    assert run(tmp_path / "program").returncode == 0
     inputs()[0].tofile(tmp_path / "image.raw")
     commands = code("sh")[0]
     assert "--output scores.raw" in commands

@@ -19,6 +19,7 @@ from dlfusion.plans.structure import structure
 from dlfusion.runtime.cache import Cache, open_cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.measure import Setting, take_turns
+from dlfusion.runtime.scratch import scratch_folder
 from dlfusion.runtime.toolchain import COMMON_FLAGS, find_compiler
 from dlfusion.targets.cpu.isa import ISAS, Isa, choose_isa, require_native
 from dlfusion.targets.cpu.kernel import Lowered
@@ -78,7 +79,7 @@ class CpuTarget:
         Raises:
             UnsupportedError: a layer has no kernel for the CPU.
         """
-        with tempfile.TemporaryDirectory(prefix="dlfusion-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=scratch_folder()) as folder:
             yield CpuBench(network, self._isa, self._open_cache, Path(folder), self._precision)
 
     @cached_property

@@ -22,6 +22,7 @@ from dlfusion.runtime.build import build
 from dlfusion.runtime.cache import Cache
 from dlfusion.runtime.executable import Executable
 from dlfusion.runtime.program import Program, Unit, read_headers, runtime_unit, weights_digest
+from dlfusion.runtime.scratch import scratch_folder
 from dlfusion.targets.cpu.isa import Isa
 from dlfusion.targets.cpu.target import include_folder
 
@@ -171,7 +172,7 @@ class PeakMeter:
             BuildError: no compiler works, or it fails.
         """
         self._arguments = (machine, isa, tuple(core_counts))
-        folder = Path(tempfile.mkdtemp(prefix="dlfusion-peak-"))
+        folder = Path(tempfile.mkdtemp(prefix="peak-", dir=scratch_folder()))
         try:
             build(peak_program(machine, isa, core_counts), folder / "peak", cache=cache)
             self._executable = Executable.load(folder / "peak")
