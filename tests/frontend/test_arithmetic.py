@@ -258,3 +258,16 @@ def test_casts_that_change_nothing_go_away() -> None:
     nodes[1].attribute[0].i = TensorProto.FLOAT16
     with pytest.raises(UnsupportedError, match="converts to FLOAT16; only float32 is supported"):
         load(make_model(nodes, {"x": MAP}))
+
+
+@pytest.mark.parametrize("slopes", [(3, 4, 5), (4, 1), (5,)])
+def test_slopes_of_places(slopes: Shape) -> None:
+    """PRelu as Keras trains it: a slope for each place of the map."""
+    node = helper.make_node("PRelu", ["x", "slope"], ["y"])
+    assert_matches_onnx_runtime(make_model([node], {"x": MAP}, constants={"slope": weights(*slopes)}))
+
+
+def test_limits_turned_round() -> None:
+    node = helper.make_node("Clip", ["x", "low", "high"], ["y"])
+    limits = {"low": np.array(0.6, np.float32), "high": np.array(-0.3, np.float32)}
+    assert_matches_onnx_runtime(make_model([node], {"x": MAP}, constants=limits))

@@ -34,12 +34,6 @@ def clip(opset: int) -> Case:
     return [node("Clip", "low", "high")], {"low": scalar(-0.3), "high": scalar(0.6)}
 
 
-def clip_turned_round(opset: int) -> Case:
-    if opset < 11:  # ONNX Runtime refuses such limits as attributes
-        return clip(opset)
-    return [node("Clip", "low", "high")], {"low": scalar(0.6), "high": scalar(-0.3)}
-
-
 def clip_without_limits(opset: int) -> Case:
     return [node("Clip")], {}
 
@@ -333,14 +327,6 @@ def one_slope(opset: int) -> Case:
     return [node("PRelu", "slope")], {"slope": floats(0.25)}
 
 
-def slope_per_place(opset: int) -> Case:
-    return [node("PRelu", "slope")], {"slope": weights(6, 7, 5)}
-
-
-def slope_per_row(opset: int) -> Case:
-    return [node("PRelu", "slope")], {"slope": weights(7, 1)}
-
-
 def limits(opset: int) -> Case:
     nodes = [helper.make_node("Max", ["x", "low"], ["m"]), helper.make_node("Min", ["m", "high"], ["y"])]
     # Broadcasting came with opset 8.
@@ -394,7 +380,6 @@ CASES: tuple[Callable[[int], Case], ...] = (
     channels_last_and_back,
     clip,
     clip_from_above,
-    clip_turned_round,
     clip_without_limits,
     concat,
     concat_rows,
@@ -415,8 +400,6 @@ CASES: tuple[Callable[[int], Case], ...] = (
     matmul_last_axis,
     max_pool,
     one_slope,
-    slope_per_place,
-    slope_per_row,
     p_relu,
     pad,
     pad_then_average_pool,
