@@ -134,3 +134,26 @@ def test_softmax_over_several_axes_keeps_each_image_apart() -> None:
     node = helper.make_node("Softmax", ["x"], ["y"], axis=2)
     graph = assert_matches_onnx_runtime(make_model([node], {"x": SHAPE}, opset=11))
     assert {shape[0] for shape in graph.shapes.values()} == {SHAPE[0]}
+
+
+def test_elements_are_computed_where_they_lie() -> None:
+    """Without the batch's axis, and with boxes of several anchors: nothing has to be moved for these."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Squeeze", ["c", "first"], ["a"]),
+        helper.make_node("Sigmoid", ["a"], ["b"]),
+        helper.make_node("Mul", ["b", "two"], ["d"]),
+        helper.make_node("Max", ["d", "half"], ["e"]),
+        helper.make_node("Add", ["e", "a"], ["f"]),
+        helper.make_node("Reshape", ["f", "anchors"], ["g"]),
+        helper.make_node("Exp", ["g"], ["y"]),
+    ]
+    constants = {
+        "w": weights(8, 3, 1, 1),
+        "first": np.array([0]),
+        "two": np.array([[2]], np.float32),
+        "half": np.array(0.5, np.float32),
+        "anchors": np.array([2, 4, 7, 5]),
+    }
+    graph = assert_matches_onnx_runtime(make_model(nodes, {"x": (1, 3, 7, 5)}, constants=constants))
+    assert "Reshape" not in {type(node.operator).__name__ for node in graph.nodes}

@@ -28,6 +28,8 @@ def pair(context: Context, first: Activation, second: Activation) -> Operands:
         InvalidNodeError: the shapes do not broadcast.
     """
     shape = _joint(first.shape, second.shape)
+    if first.shape == second.shape and context.shapes[first.value] == context.shapes[second.value]:
+        return Operands((first.value, second.value), swapped=False, shape=shape)
     axes = context.common_axes((first, second))
     full = axes(shape)
     sizes = [_sizes(activation, shape, axes) for activation in (first, second)]
@@ -64,6 +66,8 @@ def with_constant(context: Context, activation: Activation, constant: Array) -> 
         InvalidNodeError: the shapes do not broadcast.
     """
     shape = _joint(activation.shape, constant.shape)
+    if constant.size == 1:
+        return Constant(activation.value, constant.reshape(1, 1, 1), shape)
     axes = context.common_axes((activation,)) if len(shape) == 3 else four_axes
     size = _sizes(activation, shape, axes)
     value = context.reshaped(activation, size)

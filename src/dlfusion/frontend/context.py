@@ -205,10 +205,14 @@ class Context:
     def result(self, operator: Operator, activation: Activation, constants: Parameters = ()) -> Activation:
         """Applies an operator that keeps the shape, on the four axes that belong to the ONNX shape.
 
-        One that looks at each element, with nothing but a number per channel, also runs on a line that lies as a map.
+        One that looks at each element, with nothing but a number per channel, also runs on a line that lies as a map,
+        and with nothing at all on any axes.
         """
         anywhere = operator.pointwise and all(array.ndim == 1 for _, array in constants)
-        value = self.as_it_lies(activation) if anywhere else self.canonical(activation)
+        if operator.pointwise and not constants:
+            value = activation.value
+        else:
+            value = self.as_it_lies(activation) if anywhere else self.canonical(activation)
         return Activation(self.emit(operator, [value], constants), activation.shape)
 
     def canonical(self, activation: Activation) -> str:

@@ -6,21 +6,26 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import onnx
 
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend.channels_last import convert_in_graph_order
 from dlfusion.frontend.context import MOST_ELEMENTS, Activation, Context, InvalidNodeError, UnsupportedNodeError
+from dlfusion.frontend.cutting import cut
 from dlfusion.frontend.decomposed import compose_normalizations
 from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
 from dlfusion.frontend.reading import Source, parse, require_text
-from dlfusion.frontend.schema import check_form
+from dlfusion.frontend.schema import check_form, is_known
 from dlfusion.frontend.spelled_out import compose_operators
 from dlfusion.graph.graph import Graph, Port
 from dlfusion.ops.reshape import Reshape
+
+if TYPE_CHECKING:
+    import onnx_ir
 
 NO_SHAPES: Mapping[str, Sequence[int]] = MappingProxyType({})
 
@@ -45,14 +50,14 @@ def load(source: Source, shapes: Mapping[str, Sequence[int]] | None = None) -> G
         # What is not supported is told below: preparation finds the shapes behind such a node, and so the next ones.
         with contextlib.suppress(UnsupportedError):
             if plain is not None:
-                return _graph(plain)
+                return _graph(plain, model)
     # Imported here because it takes half a second, and plain models do not need it.
     from dlfusion.frontend.prepared import prepared_model
 
-    return _graph(prepared_model(model, path, shapes or NO_SHAPES))
+    return _graph(prepared_model(model, path, shapes or NO_SHAPES), model)
 
 
-def _graph(model: Model) -> Graph:
+def _graph(model: Model, stored: "onnx.ModelProto | onnx_ir.Model") -> Graph:
     context = Context(model.opset)
     inputs = []
     for value in model.inputs:
@@ -62,15 +67,23 @@ def _graph(model: Model) -> Graph:
                 f"input {value.name} of shape {shape} has more than {MOST_ELEMENTS} elements; use a smaller shape"
             )
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
-    _convert(compose_operators(compose_normalizations(model)).nodes, context)
+    composed = compose_operators(compose_normalizations(model))
+    unsupported, said = _convert(composed.nodes, context)
+    if unsupported:
+        call = cut(composed, unsupported, stored) if isinstance(stored, onnx.ModelProto) else ""
+        advice = f"\nAll convolutions come before them; this gives a model that ends there:\n  {call}" if call else ""
+        raise UnsupportedError(
+            f"{said}\n`dlfusion ops` lists what is; change the model, or export it without these.{advice}"
+        )
     fed = {port.value for port in inputs}
     outputs = tuple(_output(value, context, fed) for value in model.outputs)
     return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)
 
 
-def _convert(nodes: Iterable[Node], context: Context) -> None:
-    """Converts all nodes; those that cannot be are collected, so that the user sees them at once."""
+def _convert(nodes: Iterable[Node], context: Context) -> tuple[list[str], str]:
+    """Converts all nodes; returns the first outputs of those that cannot be, and what is to be said of them all."""
     problems: list[str] = []
+    unsupported: list[str] = []
     for node in nodes:
         missing = [value.name for value in node.inputs if value is not None and not value.is_defined]
         if missing:
@@ -81,6 +94,7 @@ def _convert(nodes: Iterable[Node], context: Context) -> None:
             results = _converted(node, context)
         except UnsupportedNodeError as error:
             problems.append(f"{_title(node)}: {error}")
+            unsupported.append(output)
             results = _stand_ins(node, context)
         except (InvalidNodeError, ValueError, ArithmeticError) as error:
             # Operators raise ValueError for attributes that no model may have, such as a stride of 0; infinite scales
@@ -91,10 +105,8 @@ def _convert(nodes: Iterable[Node], context: Context) -> None:
         for value, activation in zip(node.outputs, results, strict=False):
             if activation is not None:
                 context.bind(value.name, activation)
-    if problems:
-        count = "1 node is" if len(problems) == 1 else f"{len(problems)} nodes are"
-        listed = "\n  ".join([f"{count} not supported:", *problems])
-        raise UnsupportedError(f"{listed}\n`dlfusion ops` lists what is; change the model, or export it without these.")
+    count = "1 node is" if len(problems) == 1 else f"{len(problems)} nodes are"
+    return unsupported, "\n  ".join([f"{count} not supported:", *problems])
 
 
 def _converted(node: Node, context: Context) -> Sequence[Activation | None]:
@@ -102,6 +114,10 @@ def _converted(node: Node, context: Context) -> Sequence[Activation | None]:
     converter = CONVERTERS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     if converter is None:
         domain = f" of domain {node.domain}" if node.domain else ""
+        if not domain and not is_known(node, context.opset):
+            raise UnsupportedNodeError(
+                f"ONNX has no such operator (opset {context.opset}); the exporter left it behind"
+            )
         raise UnsupportedNodeError(f"the operator{domain} is not supported")
     check_form(node, context.opset)
     inputs = [value for value in node.inputs if value is not None]

@@ -36,6 +36,11 @@ def check_form(node: Node, opset: int) -> None:
             raise InvalidNodeError(f"the attribute {name} is {attribute.kind}, but must be {kind}")
 
 
+def is_known(node: Node, opset: int) -> bool:
+    """True if the standard has the node's operator in this operator set."""
+    return _schema(node.op_type, opset) is not None
+
+
 @cache
 def _schema(operator: str, opset: int) -> defs.OpSchema | None:
     """What the standard says of an operator; None if the operator set has none of that name."""

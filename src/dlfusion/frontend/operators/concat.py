@@ -17,6 +17,9 @@ from dlfusion.ops.concat_map import ConcatMap
 from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
 
+MOST_OPERANDS = 64
+"""What kernels join at once; more are joined in steps."""
+
 
 def concat(node: Node, context: Context) -> Activation:
     """Concat along any axis, with constants among its inputs; axes of neither channels nor the map cost reshapes."""
@@ -37,6 +40,9 @@ def concat(node: Node, context: Context) -> Activation:
 
 def joined(context: Context, activations: Sequence[Activation], axis: int) -> Activation:
     """Activations one after the other along any axis, in which alone they may differ."""
+    while len(activations) > MOST_OPERANDS:
+        starts = range(0, len(activations), MOST_OPERANDS)
+        activations = [joined(context, activations[start : start + MOST_OPERANDS], axis) for start in starts]
     if len(activations) == 1:
         return activations[0]
     first = activations[0].shape

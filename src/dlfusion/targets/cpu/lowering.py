@@ -47,7 +47,9 @@ def lower(network: Network, isa: Isa, precision: Precision = Precision.FP32) -> 
     options = tuple(_options(layer, network, isa, precision) for layer in network.layers)
     missing = [layer for layer, found in zip(network.layers, options, strict=True) if not found]
     if missing:
-        lines = "\n".join(f"  {layer.anchor.operator.label}, node {layer.name}" for layer in missing)
+        lines = "\n".join(
+            f"  {layer.anchor.operator.label}, node {layer.name}{_why(layer, network)}" for layer in missing
+        )
         raise UnsupportedError(
             f"{network.graph.name}: no CPU kernel for {len(missing)} layer(s):\n{lines}\n"
             "These shapes or attributes are not supported on the CPU target; `dlfusion ops` lists the limits."
@@ -60,6 +62,14 @@ def lower(network: Network, isa: Isa, precision: Precision = Precision.FP32) -> 
         layouts[layer.output] = found[index].output_layout
         lowered.append(_by_algorithm(found, found[index]))
     return Lowering(tuple(lowered), layouts)
+
+
+def _why(layer: Layer, network: Network) -> str:
+    """What no kernel can do about the layer, where that is known."""
+    images = {network.shape(own)[0] for own in (layer.output, *(read.value for read in layer.reads))}
+    if len(images) == 1:
+        return ""
+    return f": {' and '.join(map(str, sorted(images)))} images, while kernels see one at a time; keep axis 0 apart"
 
 
 def _options(layer: Layer, network: Network, isa: Isa, precision: Precision) -> tuple[Lowered, ...]:
