@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import NodeProto
 
-from dlfusion.frontend.decomposed import compose_normalizations
+from dlfusion.frontend.decomposed import compose
 from dlfusion.frontend.prepared import prepared_model
 from tests.frontend.test_normalizations import Constants, check, integers, labels, node
 from tests.support.onnx_models import make_model, weights
@@ -81,7 +81,7 @@ def test_others_are_left_alone() -> None:
         nodes[-1].output[0] = "y"
         model = make_model(nodes, {"x": (2, 6, 7, 5)}, constants=used(nodes, NUMBERS))
         read = prepared_model(model, None, {})
-        assert compose_normalizations(read) is read
+        assert compose(read) is read
 
 
 @pytest.mark.parametrize("axes", [[0, 2, 3], [1], [2, 3], [1, 2, 3], [3]])

@@ -39,6 +39,50 @@ def test_each_channel_scaled_by_itself() -> None:
     assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 5, 4)}, constants=constants))
 
 
+def test_gather_nd_of_whole_channels() -> None:
+    """PyTorch's x[:, [2, 0, 1]]."""
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["first"], perm=[1, 0, 2, 3]),
+        helper.make_node("GatherND", ["first", "indices"], ["taken"]),
+        helper.make_node("Transpose", ["taken"], ["y"], perm=[1, 0, 2, 3]),
+    ]
+    indices = np.array([[2], [0], [1], [1]])
+    assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 4, 5)}, constants={"indices": indices}))
+    single = make_model(
+        [helper.make_node("GatherND", ["x", "indices"], ["y"])],
+        {"x": (2, 3)},
+        constants={"indices": indices[:1].repeat(2, 1)},
+    )
+    with pytest.raises(
+        UnsupportedError, match=r"by indices of shape \(1, 2\), batch_dims 0; only whole parts of axis 0"
+    ):
+        load(single)
+
+
+@pytest.mark.parametrize(("factor", "threshold", "found"), [(None, 20.0, True), (2.0, 20.0, True), (None, 1.0, False)])
+def test_softplus_with_a_straight_part(factor: float | None, threshold: float, found: bool) -> None:
+    constants = {"threshold": np.array(threshold, np.float32), "factor": np.array(factor or 1, np.float32)}
+    argument, bent = ("x", "soft") if factor is None else ("scaled", "quotient")
+    scaling = [
+        helper.make_node("Mul", ["x", "factor"], ["scaled"]),
+        helper.make_node("Div", ["soft", "factor"], ["quotient"]),
+    ]
+    nodes = [
+        *scaling[: factor is not None],
+        helper.make_node("Softplus", [argument], ["soft"]),
+        *scaling[1 : 1 + (factor is not None)],
+        helper.make_node("Greater", [argument, "threshold"], ["above"]),
+        helper.make_node("Where", ["above", "x", bent], ["y"]),
+    ]
+    model = make_model(nodes, {"x": (2, 3, 4, 5)}, constants=constants)
+    if found:
+        graph = assert_matches_onnx_runtime(model)
+        assert any(type(node.operator).__name__ == "Softplus" for node in graph.nodes)
+    else:
+        with pytest.raises(UnsupportedError, match=r"Where .*: the operator is not supported"):
+            load(model)
+
+
 def test_gather_in_no_order_is_refused() -> None:
     indices = np.random.default_rng(0).permutation(1000)
     node = helper.make_node("Gather", ["x", "indices"], ["y"], axis=1)

@@ -1,8 +1,12 @@
-"""Normalizations that exporters wrote as means, differences and roots become single nodes again.
+"""What exporters wrote as several nodes becomes one again: normalizations, and Softplus.
 
 Before opset 17 ONNX had no LayerNormalization, and models that normalize channels of maps still spell it out:
 
     (x - mean(x)) / sqrt(mean((x - mean(x)) ** 2) + epsilon)
+
+PyTorch's Softplus is its own argument above a threshold:
+
+    where(x > 20, x, softplus(x))
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,9 +16,12 @@ from dlfusion.frontend.model import Attribute, Model, Node, Value
 
 Producers = Mapping[str, Node]
 
+STRAIGHT_FROM = 17.0
+"""Beyond it float32 does not tell softplus(x) = x + log(1 + exp(-x)) from x."""
 
-def compose_normalizations(model: Model) -> Model:
-    """The model with MeanVarianceNormalization, which gets an attribute `epsilon`, in place of what computes it."""
+
+def compose(model: Model) -> Model:
+    """The model with MeanVarianceNormalization, which gets an attribute `epsilon`, and Softplus for what makes them up."""
     producers = {node.outputs[0].name: node for node in model.nodes}
     nodes = [_composed(node, producers) for node in model.nodes]
     if all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
@@ -31,7 +38,9 @@ class _Centered:
 
 
 def _composed(node: Node, producers: Producers) -> Node:
-    """The node that normalizes x, if this one ends its normalization; else the node itself."""
+    """The node that computes all of a pattern, if this one ends it; else the node itself."""
+    if node.op_type == "Where" and len(node.inputs) == 3:
+        return _without_straight_part(node, producers)
     quotient = _quotient(node, producers)
     if quotient is None:
         return node
@@ -51,6 +60,25 @@ def _composed(node: Node, producers: Producers) -> Node:
             attributes = {"axes": Attribute("INTS", centered.axes), "epsilon": Attribute("FLOAT", number)}
             return replace(node, op_type="MeanVarianceNormalization", inputs=(source,), attributes=attributes)
     return node
+
+
+def _without_straight_part(node: Node, producers: Producers) -> Node:
+    """Softplus, with or without a factor, in place of the choice between it and its argument; else the node itself."""
+    above = _made(node.inputs[0], "Greater", producers)
+    if above is None or (_number(above.inputs[1]) or 0) < STRAIGHT_FROM:
+        return node
+    _, straight, bent = node.inputs
+    argument, result = straight, bent
+    quotient, product = _made(bent, "Div", producers), _made(above.inputs[0], "Mul", producers)
+    if quotient is not None and product is not None:
+        factor = _number(product.inputs[1])
+        if factor is None or factor != _number(quotient.inputs[1]) or product.inputs[0] != straight:
+            return node
+        argument, result = above.inputs[0], quotient.inputs[0]
+    softplus = _made(result, "Softplus", producers)
+    if softplus is None or not argument == above.inputs[0] == softplus.inputs[0]:
+        return node
+    return replace(node, op_type="Identity", inputs=(bent,), attributes={})
 
 
 def _quotient(node: Node, producers: Producers) -> tuple[Value | None, Node | None] | None:

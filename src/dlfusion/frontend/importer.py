@@ -12,7 +12,7 @@ import onnx
 from dlfusion.errors import ModelError, UnsupportedError
 from dlfusion.frontend.channels_last import convert_in_graph_order
 from dlfusion.frontend.context import MOST_ELEMENTS, Activation, Context, InvalidNodeError, UnsupportedNodeError
-from dlfusion.frontend.decomposed import compose_normalizations
+from dlfusion.frontend.decomposed import compose
 from dlfusion.frontend.model import Model, Node, Value
 from dlfusion.frontend.operators import CONVERTERS
 from dlfusion.frontend.plain import plain_model
@@ -61,7 +61,7 @@ def _graph(model: Model) -> Graph:
                 f"input {value.name} of shape {shape} has more than {MOST_ELEMENTS} elements; use a smaller shape"
             )
         inputs.append(Port(value.name, context.add_input(value.name, shape).value, shape))
-    _convert(compose_normalizations(model).nodes, context)
+    _convert(compose(model).nodes, context)
     fed = {port.value for port in inputs}
     outputs = tuple(_output(value, context, fed) for value in model.outputs)
     return Graph(model.name or "model", tuple(inputs), outputs, tuple(context.nodes), context.constants, context.shapes)

@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlfusion.frontend.attributes import from_front, integer, integers
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, Outputs, UnsupportedNodeError
 from dlfusion.frontend.model import Node
@@ -69,9 +72,23 @@ def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
 def gather(node: Node, context: Context) -> Activation:
     """Gather of constant indices along any axis, which do not change their stride too often."""
     activation = context.activation(node)
+    axis = from_front(integer(node, "axis", 0), len(activation.shape))
+    return _gathered(context, activation, axis, context.constant(node, 1))
+
+
+def gather_nd(node: Node, context: Context) -> Activation:
+    """GatherND of constant indices of the first axis alone."""
+    activation, indices = context.activation(node), context.constant(node, 1)
+    if integer(node, "batch_dims", 0) or indices.shape[-1:] != (1,):
+        raise UnsupportedNodeError(
+            f"it takes places of {activation.shape} by indices of shape {indices.shape}, batch_dims "
+            f"{integer(node, 'batch_dims', 0)}; only whole parts of axis 0 can be taken"
+        )
+    return _gathered(context, activation, 0, indices[..., 0])
+
+
+def _gathered(context: Context, activation: Activation, axis: int, indices: NDArray[np.generic]) -> Activation:
     shape = activation.shape
-    axis = from_front(integer(node, "axis", 0), len(shape))
-    indices = context.constant(node, 1)
     places = [from_front(int(index), shape[axis]) for index in indices.reshape(-1)]
     if not places:
         raise UnsupportedNodeError(f"it takes nothing of {shape}")
@@ -146,4 +163,9 @@ def _integers(node: Node, context: Context, index: int) -> tuple[int, ...] | Non
     return None if array is None else tuple(int(number) for number in array.reshape(-1))
 
 
-CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Gather": gather, "Slice": slice_, "Split": split}
+CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {
+    "Gather": gather,
+    "GatherND": gather_nd,
+    "Slice": slice_,
+    "Split": split,
+}
