@@ -93,8 +93,27 @@ def softplus(limit: float, otherwise: str = "x") -> tuple[list[NodeProto], Array
     return nodes, {"ten": np.array(10, np.float32), "limit": np.array(limit, np.float32)}
 
 
-def test_softplus_that_hands_large_numbers_through() -> None:
-    assert Softplus.__name__ in kinds(*softplus(20))
+@pytest.mark.parametrize("limit", [20, 17.5])
+def test_softplus_that_hands_large_numbers_through(limit: float) -> None:
+    assert Softplus.__name__ in kinds(*softplus(limit))
+
+
+@pytest.mark.parametrize("divisor", [2.0, 3.0])
+def test_softplus_with_a_factor(divisor: float) -> None:
+    nodes = [
+        helper.make_node("Mul", ["x", "factor"], ["m"]),
+        helper.make_node("Softplus", ["m"], ["s"]),
+        helper.make_node("Div", ["s", "divisor"], ["d"]),
+        helper.make_node("Greater", ["m", "limit"], ["is_large"]),
+        helper.make_node("Where", ["is_large", "x", "d"], ["y"]),
+    ]
+    numbers = {"factor": 2.0, "divisor": divisor, "limit": 20.0}
+    constants = {name: np.array(own, np.float32) for name, own in numbers.items()}
+    if divisor == numbers["factor"]:
+        assert Softplus.__name__ in kinds(nodes, constants)
+    else:
+        with pytest.raises(UnsupportedError, match="Where"):
+            load(make_model(nodes, {"x": SHAPE}, constants=constants))
 
 
 @pytest.mark.parametrize(("limit", "otherwise"), [(5, "x"), (20, "s")])

@@ -4,7 +4,7 @@ Kernels see one image at a time and compute nothing but float32, and what these 
 
     sum(stack((a, b, ...)), axis 0)         a + b + ...
     x[:, indices]                           Gather; PyTorch writes a GatherND of an axis that it brings to the front
-    x if x > 20 else log(1 + exp(x))        Softplus, to the last bit of float32
+    x if x > 20 else log(1 + exp(x))        Softplus, to the last bit of float32; also of x with a factor
 """
 
 from collections.abc import Callable
@@ -70,15 +70,24 @@ def _lookup(node: Node, producers: Producers) -> Node | None:
 
 
 def _softplus(node: Node, producers: Producers) -> Node | None:
-    """Softplus that hands large numbers through."""
+    """Softplus that hands large numbers through; with a factor it is softplus(factor * x) / factor."""
     condition, large, small = node.inputs
-    comparison, softplus = made(condition, "Greater", producers), made(small, "Softplus", producers)
-    if comparison is None or softplus is None:
+    comparison = made(condition, "Greater", producers)
+    if comparison is None or (number(comparison.inputs[1]) or 0) < _LINEAR_FROM:
         return None
-    compared, limit = comparison.inputs
-    limit_number = number(limit)
-    names = {value.name if value else None for value in (large, compared, softplus.inputs[0])}
-    return replace(softplus, outputs=node.outputs) if len(names) == 1 and (limit_number or 0) >= _LINEAR_FROM else None
+    argument, result = comparison.inputs[0], small
+    product, quotient = made(argument, "Mul", producers), made(small, "Div", producers)
+    if product is not None and quotient is not None and number(product.inputs[1]) == number(quotient.inputs[1]):
+        result = quotient.inputs[0]
+        large = argument if _is_same(large, product.inputs[0]) else None
+    softplus = made(result, "Softplus", producers)
+    if softplus is None or not (_is_same(argument, large) and _is_same(argument, softplus.inputs[0])):
+        return None
+    return replace(node, op_type="Identity", inputs=(small,), attributes={})
+
+
+def _is_same(first: Value | None, second: Value | None) -> bool:
+    return first is not None and second is not None and first.name == second.name
 
 
 def _integer(node: Node, name: str) -> int:
