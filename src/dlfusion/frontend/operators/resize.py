@@ -14,8 +14,16 @@ def resize(node: Node, context: Context) -> Activation:
     """Resize of the map, nearest, linear or cubic; what it shows in tf_crop_and_resize must lie inside the map."""
     if context.opset < 11:
         return _first_version(node, context, _floats(context, node, 1))
-    activation = context.activation(node)
+    activation = context.seen(node)
     scales, sizes = _targets(node, context, activation.shape)
+    shape = sizes
+    is_last = _leaves_last(activation, sizes) and text(node, "coordinate_transformation_mode", "") != Coordinates.CROP
+    if is_last:
+        activation = context.last(activation).channels_first
+        sizes = (sizes[0], sizes[-1], *sizes[1:-1])
+        scales = None if scales is None else (scales[0], scales[-1], *scales[1:-1])
+    else:
+        activation = context.plain(activation)
     name = text(node, "coordinate_transformation_mode", "half_pixel")
     if name == "tf_half_pixel_for_nn":
         raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}, which was dropped in opset 13")
@@ -35,7 +43,16 @@ def resize(node: Node, context: Context) -> Activation:
         bool(integer(node, "antialias", 0)),
         _region(node, context, len(sizes)) if name == Coordinates.CROP else WHOLE,
     )
-    return _emit(context, activation, sizes, operator)
+    resized = _emit(context, activation, sizes, operator)
+    return Activation(resized.value, shape, channels_last=True) if is_last else resized
+
+
+def _leaves_last(activation: Activation, sizes: tuple[int, ...]) -> bool:
+    """True if the axes between the batch and the last one are resized, and so are the map of channels that are last."""
+    shape = activation.shape
+    if len(shape) not in (3, 4) or (sizes[0], sizes[-1]) != (shape[0], shape[-1]):
+        return False
+    return activation.channels_last or sizes[1] != shape[1]
 
 
 def upsample(node: Node, context: Context) -> Activation:
