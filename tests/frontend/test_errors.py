@@ -187,7 +187,7 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ),
     ("Slice", ["x", "c", "c"], {}, {"c": np.array([1])}, 17, r"it takes nothing of \(1, 4, 6, 6\)"),
     ("Slice", ["x", "x", "x"], {}, {}, 17, "input x is computed at run time"),
-    ("Resize", ["x", "", "c"], {}, {"c": np.array([1, 2, 1, 1], np.float32)}, 17, "only maps can be resized"),
+    ("Resize", ["x", "", "c"], {}, {"c": np.array([1, 2, 1, 2], np.float32)}, 17, "only maps can be resized"),
     ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, r"broadcast to \(2, 4, 6, 6\), but none has all 2 x 4"),
     ("Celu", ["x"], {"alpha": -1.0}, {}, 17, r"alpha is -1\.0; only positive ones"),
     ("Gelu", ["x"], {"approximate": "sigmoid"}, {}, 20, "approximate is sigmoid; none and tanh"),

@@ -121,3 +121,58 @@ def test_other_choices_are_refused(limit: float, otherwise: str) -> None:
     nodes, constants = softplus(limit, otherwise)
     with pytest.raises(UnsupportedError, match="Where"):
         load(make_model(nodes, {"x": SHAPE}, constants=constants))
+
+
+def repeat(axis: int, how: str, source: str = "x", shape: Sequence[int] = SHAPE) -> tuple[list[NodeProto], Arrays]:
+    """Each element of an axis three times."""
+    rank = len(shape)
+    copies = [1] * (axis + 1) + [3] + [1] * (rank - axis - 1)
+    constants = {
+        "behind": np.array([axis + 1]),
+        "copies": np.array(copies),
+        "joined": np.array([size * 3 if place == axis else size for place, size in enumerate(shape)]),
+    }
+    nodes = [
+        helper.make_node("Unsqueeze", [source, "behind"], ["u"]),
+        helper.make_node(how, ["u", "copies"], ["v"]),
+        helper.make_node("Reshape", ["v", "joined"], ["repeated"]),
+        helper.make_node("Relu", ["repeated"], ["y"]),
+    ]
+    return nodes, constants
+
+
+@pytest.mark.parametrize("how", ["Tile", "Expand"])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_repeated_rows_and_columns(axis: int, how: str) -> None:
+    assert kinds(*repeat(axis, how)) == ["Resize", "Clip"]
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_repeated_where_channels_are_last(axis: int) -> None:
+    turn = helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1])
+    nodes, constants = repeat(axis, "Tile", "t", (2, 7, 5, 6))
+    back = helper.make_node("Transpose", ["z"], ["y"], perm=[0, 3, 1, 2])
+    nodes[-1].output[0] = "z"
+    assert kinds([turn, *nodes, back], constants) == ["Resize", "Clip"]
+
+
+def test_repeated_channels() -> None:
+    """What grows is the second axis, as the height of a map whose channels would be the last."""
+    assert "Resize" in kinds(*repeat(1, "Tile"))
+
+
+def test_copies_one_after_the_other_are_no_repeat() -> None:
+    """The new axis is before the other, so that whole rows follow each other again."""
+    nodes, constants = repeat(2, "Tile")
+    changed = {**constants, "behind": np.array([2]), "copies": np.array([1, 1, 3, 1, 1])}
+    assert "Clip" in kinds(nodes, changed)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resize_where_channels_are_last(mode: str) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]),
+        helper.make_node("Resize", ["t", "", "", "sizes"], ["r"], mode=mode),
+        helper.make_node("Transpose", ["r"], ["y"], perm=[0, 3, 1, 2]),
+    ]
+    assert kinds(nodes, {"sizes": np.array([2, 9, 4, 6])}) == ["Resize"]

@@ -16,8 +16,16 @@ def resize(node: Node, context: Context) -> Activation:
     """Resize of the map, nearest, linear or cubic; tf_crop_and_resize must show some of it, and not turned round."""
     if context.opset < 11:
         return _first_version(node, context, _floats(context, node, 1))
-    activation = context.activation(node)
+    activation = context.seen(node)
     scales, sizes = _targets(node, context, activation.shape)
+    shape = sizes
+    is_last = _leaves_last(activation, sizes) and text(node, "coordinate_transformation_mode", "") != Coordinates.CROP
+    if is_last:
+        activation = context.last(activation).channels_first
+        sizes = (sizes[0], sizes[-1], *sizes[1:-1])
+        scales = None if scales is None else (scales[0], scales[-1], *scales[1:-1])
+    else:
+        activation = context.plain(activation)
     name = text(node, "coordinate_transformation_mode", "half_pixel")
     if name == "tf_half_pixel_for_nn":
         raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}, which was dropped in opset 13")
@@ -38,8 +46,18 @@ def resize(node: Node, context: Context) -> Activation:
         _region(node, context, len(sizes)) if name == Coordinates.CROP else WHOLE,
     )
     resized = _emit(context, activation, sizes, operator)
+    if is_last:
+        return Activation(resized.value, shape, channels_last=True)
     fill = number(node, "extrapolation_value", 0.0)
     return _filled_outside(context, resized, operator, map_axes(activation.shape)[2:], fill)
+
+
+def _leaves_last(activation: Activation, sizes: tuple[int, ...]) -> bool:
+    """True if the axes between the batch and the last one are resized, and so are the map of channels that are last."""
+    shape = activation.shape
+    if len(shape) not in (3, 4) or (sizes[0], sizes[-1]) != (shape[0], shape[-1]):
+        return False
+    return activation.channels_last or sizes[1] != shape[1]
 
 
 def upsample(node: Node, context: Context) -> Activation:
