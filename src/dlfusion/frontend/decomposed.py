@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
 from dlfusion.frontend.patterns import Producers, made, needed, number
+from dlfusion.frontend.schema import has_form
 
 
 def compose_normalizations(model: Model) -> Model:
     """The model with MeanVarianceNormalization, which gets an attribute `epsilon`, in place of what computes it."""
-    producers = {node.outputs[0].name: node for node in model.nodes}
+    # What has another form than the standard demands is reported where it is converted.
+    producers = {node.outputs[0].name: node for node in model.nodes if has_form(node, model.opset)}
     nodes = [new for node in model.nodes for new in _composed(node, producers)]
     if len(nodes) == len(model.nodes) and all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
         return model
@@ -35,6 +37,8 @@ class _Centered:
 
 def _composed(node: Node, producers: Producers) -> tuple[Node, ...]:
     """The nodes that normalize x, if this one ends its normalization; else the node itself."""
+    if node.outputs[0].name not in producers:
+        return (node,)
     return _difference_form(node, producers) or _factor_form(node, producers) or (node,)
 
 

@@ -19,7 +19,7 @@ def number(value: Value | None) -> float | None:
     if value is None or value.constant is None:
         return None
     array = value.constant()
-    return float(array.astype(float).reshape(-1)[0]) if array.size == 1 else None
+    return float(array.reshape(-1)[0]) if array.size == 1 and array.dtype.kind in "fiu" else None
 
 
 def needed(nodes: Iterable[Node], outputs: Iterable[Value]) -> list[Node]:
