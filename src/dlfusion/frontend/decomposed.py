@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-from dlfusion.frontend.patterns import Producers, made, needed, number
+from dlfusion.frontend.patterns import Producers, integers, made, needed, number
 from dlfusion.frontend.schema import has_form
 
 
@@ -184,8 +184,8 @@ def _mean(value: Value | None, producers: Producers) -> tuple[Value | None, tupl
     attribute = node.attributes.get("axes")
     if attribute is not None and isinstance(attribute.value, Iterable):
         return node.inputs[0], tuple(int(axis) for axis in attribute.value)
-    constant = node.inputs[1].constant if len(node.inputs) > 1 and node.inputs[1] is not None else None
-    return None if constant is None else (node.inputs[0], tuple(int(axis) for axis in constant().reshape(-1)))
+    axes = integers(node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if axes is None else (node.inputs[0], axes)
 
 
 def _keeps(node: Node) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-from dlfusion.frontend.patterns import Producers, made, needed, number
+from dlfusion.frontend.patterns import Producers, constant, integers, made, needed, number
 from dlfusion.frontend.schema import has_form
 
 _COMBINED = {"ReduceSum": "Sum", "ReduceMean": "Mean", "ReduceMax": "Max", "ReduceMin": "Min"}
@@ -71,11 +71,11 @@ def _lookup(node: Node, producers: Producers) -> Node | None:
     indices = lookup.inputs[1]
     axis = order[0] if order else 0
     rest = [place for place in range(len(order)) if place != axis]
-    if indices is None or indices.constant is None or list(order) != [axis, *rest]:
+    array = constant(indices)
+    if indices is None or array is None or list(order) != [axis, *rest]:
         return None
     if back != tuple(order.index(place) for place in range(len(order))):
         return None
-    array = indices.constant()
     if array.ndim != 2 or array.shape[1] != 1:
         return None
     flat = replace(indices, shape=array.shape[:1], constant=lambda: array.reshape(-1))
@@ -137,11 +137,7 @@ def _integers(node: Node, name: str, index: int | None = None) -> tuple[int, ...
     attribute = node.attributes.get(name)
     if attribute is not None and isinstance(attribute.value, tuple):
         return attribute.value
-    value: Value | None = node.inputs[index] if index is not None and index < len(node.inputs) else None
-    array = value.constant() if value is not None and value.constant is not None else None
-    if array is None or array.dtype.kind != "i":
-        return None
-    return tuple(int(place) for place in array.reshape(-1))
+    return integers(node.inputs[index]) if index is not None and index < len(node.inputs) else None
 
 
 _ENDS: dict[str, Callable[[Node, Producers], Node | None]] = {
