@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from dlfusion.errors import UnsupportedError
+from dlfusion.errors import DlfusionError, UnsupportedError
 from dlfusion.frontend import load
 from dlfusion.ops.softplus import Softplus
 from tests.support.onnx_models import assert_matches_onnx_runtime, make_model
@@ -81,6 +81,14 @@ def test_other_lookups_are_refused(order: Sequence[int], back: Sequence[int], in
     nodes, constants = lookup(order, back, indices)
     with pytest.raises(UnsupportedError, match="GatherND"):
         load(make_model(nodes, {"x": SHAPE}, constants=constants))
+
+
+def test_a_damaged_constant_is_reported() -> None:
+    nodes, constants = lookup((1, 0, 2, 3), (1, 0, 2, 3), [[2], [1]])
+    model = make_model(nodes, {"x": SHAPE}, constants=constants)
+    model.graph.initializer[0].raw_data = b"123"
+    with pytest.raises(DlfusionError):
+        load(model)
 
 
 def softplus(limit: float, otherwise: str = "x") -> tuple[list[NodeProto], Arrays]:

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-from dlfusion.frontend.patterns import Producers, made, needed, number
+from dlfusion.frontend.patterns import Producers, integers, made, needed, number
+from dlfusion.frontend.schema import has_form
 
 
 def compose_normalizations(model: Model) -> Model:
     """The model with MeanVarianceNormalization, which gets an attribute `epsilon`, in place of what computes it."""
-    producers = {node.outputs[0].name: node for node in model.nodes}
+    # What has another form than the standard demands is reported where it is converted.
+    producers = {node.outputs[0].name: node for node in model.nodes if has_form(node, model.opset)}
     nodes = [new for node in model.nodes for new in _composed(node, producers)]
     if len(nodes) == len(model.nodes) and all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
         return model
@@ -35,6 +37,8 @@ class _Centered:
 
 def _composed(node: Node, producers: Producers) -> tuple[Node, ...]:
     """The nodes that normalize x, if this one ends its normalization; else the node itself."""
+    if node.outputs[0].name not in producers:
+        return (node,)
     return _difference_form(node, producers) or _factor_form(node, producers) or (node,)
 
 
@@ -180,8 +184,8 @@ def _mean(value: Value | None, producers: Producers) -> tuple[Value | None, tupl
     attribute = node.attributes.get("axes")
     if attribute is not None and isinstance(attribute.value, Iterable):
         return node.inputs[0], tuple(int(axis) for axis in attribute.value)
-    constant = node.inputs[1].constant if len(node.inputs) > 1 and node.inputs[1] is not None else None
-    return None if constant is None else (node.inputs[0], tuple(int(axis) for axis in constant().reshape(-1)))
+    axes = integers(node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if axes is None else (node.inputs[0], axes)
 
 
 def _keeps(node: Node) -> bool:

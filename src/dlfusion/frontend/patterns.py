@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlfusion.frontend.model import Node, Value
 
 Producers = Mapping[str, Node]
@@ -14,12 +17,26 @@ def made(value: Value | None, kind: str, producers: Producers) -> Node | None:
     return node if node is not None and node.op_type == kind else None
 
 
-def number(value: Value | None) -> float | None:
-    """The constant number that the value is."""
+def constant(value: Value | None) -> NDArray[np.generic] | None:
+    """The elements of the value, if it is constant; None also for damaged ones, which are reported when converted."""
     if value is None or value.constant is None:
         return None
-    array = value.constant()
-    return float(array.astype(float).reshape(-1)[0]) if array.size == 1 else None
+    try:
+        return value.constant()
+    except ValueError:
+        return None
+
+
+def number(value: Value | None) -> float | None:
+    """The constant number that the value is."""
+    array = constant(value)
+    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 and array.dtype.kind in "fiu" else None
+
+
+def integers(value: Value | None) -> tuple[int, ...] | None:
+    """The constant integers that the value holds."""
+    array = constant(value)
+    return tuple(int(item) for item in array.reshape(-1)) if array is not None and array.dtype.kind == "i" else None
 
 
 def needed(nodes: Iterable[Node], outputs: Iterable[Value]) -> list[Node]:

@@ -36,6 +36,15 @@ def check_form(node: Node, opset: int) -> None:
             raise InvalidNodeError(f"the attribute {name} is {attribute.kind}, but must be {kind}")
 
 
+def has_form(node: Node, opset: int) -> bool:
+    """True if the node has the form that `check_form` demands."""
+    try:
+        check_form(node, opset)
+    except InvalidNodeError:
+        return False
+    return True
+
+
 def is_known(node: Node, opset: int) -> bool:
     """True if the standard has the node's operator in this operator set."""
     return _schema(node.op_type, opset) is not None

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-from dlfusion.frontend.patterns import Producers, made, needed, number
+from dlfusion.frontend.patterns import Producers, constant, integers, made, needed, number
+from dlfusion.frontend.schema import has_form
 
 _COMBINED = {"ReduceSum": "Sum", "ReduceMean": "Mean", "ReduceMax": "Max", "ReduceMin": "Min"}
 """What a reduction over a stack does to what was stacked."""
@@ -30,7 +31,8 @@ _LINEAR_FROM = 17.0
 
 def compose_operators(model: Model) -> Model:
     """The model with single nodes in place of what is spelled out."""
-    producers = {node.outputs[0].name: node for node in model.nodes}
+    # What has another form than the standard demands is reported where it is converted.
+    producers = {node.outputs[0].name: node for node in model.nodes if has_form(node, model.opset)}
     nodes = [_composed(node, producers, model.opset) for node in model.nodes]
     if all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
         return model
@@ -40,7 +42,9 @@ def compose_operators(model: Model) -> Model:
 def _composed(node: Node, producers: Producers, opset: int) -> Node:
     """The one node that this one ends; else the node itself."""
     find = None if opset < _OLDEST_RESIZE and node.op_type == "Reshape" else _ENDS.get(node.op_type)
-    return (find(node, producers) if find else None) or node
+    if find is None or node.outputs[0].name not in producers:
+        return node
+    return find(node, producers) or node
 
 
 def _sum_of_stack(node: Node, producers: Producers) -> Node | None:
@@ -65,12 +69,13 @@ def _lookup(node: Node, producers: Producers) -> Node | None:
     if lookup is None or front is None or order is None or back is None or _integer(lookup, "batch_dims"):
         return None
     indices = lookup.inputs[1]
-    axis = order[0]
+    axis = order[0] if order else 0
     rest = [place for place in range(len(order)) if place != axis]
-    inverse = tuple(order.index(place) for place in range(len(order)))
-    if indices is None or indices.constant is None or list(order) != [axis, *rest] or back != inverse:
+    array = constant(indices)
+    if indices is None or array is None or list(order) != [axis, *rest]:
         return None
-    array = indices.constant()
+    if back != tuple(order.index(place) for place in range(len(order))):
+        return None
     if array.ndim != 2 or array.shape[1] != 1:
         return None
     flat = replace(indices, shape=array.shape[:1], constant=lambda: array.reshape(-1))
@@ -112,6 +117,8 @@ def _repeat(node: Node, producers: Producers) -> Node | None:
     )
     if source is None or before is None or after is None or result is None or len(source) not in (3, 4):
         return None
+    if len(before) != len(source) + 1:
+        return None
     axis = axes[0] % len(before) - 1
     count = after[axis + 1] if len(after) == len(before) else 0
     grown = tuple(size * count if place == axis else size for place, size in enumerate(source))
@@ -140,10 +147,7 @@ def _integers(node: Node, name: str, index: int | None = None) -> tuple[int, ...
     attribute = node.attributes.get(name)
     if attribute is not None and isinstance(attribute.value, tuple):
         return attribute.value
-    value: Value | None = node.inputs[index] if index is not None and index < len(node.inputs) else None
-    if value is None or value.constant is None:
-        return None
-    return tuple(int(place) for place in value.constant().reshape(-1))
+    return integers(node.inputs[index]) if index is not None and index < len(node.inputs) else None
 
 
 _ENDS: dict[str, Callable[[Node, Producers], Node | None]] = {

@@ -26,7 +26,8 @@ def concat(node: Node, context: Context) -> Activation:
     count = len(node.inputs)
     constants = {index: context.weights(node, index) for index in range(count) if context.is_constant(node, index)}
     activations = {index: context.activation(node, index) for index in range(count) if index not in constants}
-    shapes = [(constants.get(index, activations.get(index))).shape for index in range(count)]  # type: ignore[union-attr]
+    given: dict[int, Array | Activation] = {**constants, **activations}
+    shapes = [given[index].shape for index in range(count)]
     axis = from_front(integer(node, "axis", 1), len(shapes[0]))
     for shape in shapes:
         if len(shape) != len(shapes[0]) or any(
