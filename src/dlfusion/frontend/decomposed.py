@@ -21,7 +21,7 @@ STRAIGHT_FROM = 17.0
 
 
 def compose(model: Model) -> Model:
-    """The model with MeanVarianceNormalization, which gets an attribute `epsilon`, and Softplus for what makes them up."""
+    """The model with Softplus and MeanVarianceNormalization, which gets an attribute `epsilon`, for their parts."""
     producers = {node.outputs[0].name: node for node in model.nodes}
     nodes = [_composed(node, producers) for node in model.nodes]
     if all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
