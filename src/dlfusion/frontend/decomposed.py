@@ -1,4 +1,4 @@
-"""What exporters wrote as several nodes becomes one again: normalizations, and Softplus.
+"""What exporters wrote as several nodes becomes one again: normalizations, Softplus, and Gather.
 
 Before opset 17 ONNX had no LayerNormalization, and models that normalize channels of maps still spell it out:
 
@@ -7,6 +7,9 @@ Before opset 17 ONNX had no LayerNormalization, and models that normalize channe
 PyTorch's Softplus is its own argument above a threshold:
 
     where(x > 20, x, softplus(x))
+
+Its newer exporter takes channels by number, x[:, numbers], with GatherND from the first axis, where it brings them and
+from where it brings them back.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,6 +18,8 @@ from dataclasses import dataclass, replace
 from dlfusion.frontend.model import Attribute, Model, Node, Value
 
 Producers = Mapping[str, Node]
+
+NO_BATCH = Attribute("INT", 0)
 
 STRAIGHT_FROM = 17.0
 """Beyond it float32 does not tell softplus(x) = x + log(1 + exp(-x)) from x."""
@@ -41,6 +46,8 @@ def _composed(node: Node, producers: Producers) -> Node:
     """The node that computes all of a pattern, if this one ends it; else the node itself."""
     if node.op_type == "Where" and len(node.inputs) == 3:
         return _without_straight_part(node, producers)
+    if node.op_type == "Transpose":
+        return _gather(node, producers)
     quotient = _quotient(node, producers)
     if quotient is None:
         return node
@@ -79,6 +86,29 @@ def _without_straight_part(node: Node, producers: Producers) -> Node:
     if softplus is None or not argument == above.inputs[0] == softplus.inputs[0]:
         return node
     return replace(node, op_type="Identity", inputs=(bent,), attributes={})
+
+
+def _gather(node: Node, producers: Producers) -> Node:
+    """Gather along an axis in place of GatherND between two transpositions; else the node itself."""
+    taken = _made(node.inputs[0], "GatherND", producers)
+    brought = None if taken is None else _made(taken.inputs[0], "Transpose", producers)
+    numbers = None if taken is None else taken.inputs[1]
+    if taken is None or brought is None or numbers is None or numbers.constant is None:
+        return node
+    there, back = (_integers(one, "perm") for one in (brought, node))
+    indices = numbers.constant()
+    is_plain = taken.attributes.get("batch_dims", NO_BATCH) == NO_BATCH and indices.ndim == 2 and indices.shape[1] == 1
+    if not is_plain or not there or [there[axis] for axis in back] != list(range(len(there))):
+        return node
+    single = Value(f"{numbers.name}, one each", indices.shape[:1], lambda: indices[:, 0])
+    inputs = (brought.inputs[0], single)
+    return replace(node, op_type="Gather", inputs=inputs, attributes={"axis": Attribute("INT", there[0])})
+
+
+def _integers(node: Node, name: str) -> tuple[int, ...]:
+    """A list of integers; empty if the node does not have it."""
+    attribute = node.attributes.get(name)
+    return tuple(attribute.value) if attribute is not None and isinstance(attribute.value, Iterable) else ()
 
 
 def _quotient(node: Node, producers: Producers) -> tuple[Value | None, Node | None] | None:

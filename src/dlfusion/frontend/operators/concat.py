@@ -18,7 +18,7 @@ from dlfusion.ops.pad import Pad
 from dlfusion.ops.slice import Slice
 
 MOST_COPIES = 64
-"""Of an activation that a Tile puts next to each other."""
+"""Of an activation that a Tile puts next to each other along an axis."""
 
 
 def concat(node: Node, context: Context) -> Activation:
@@ -40,13 +40,15 @@ def concat(node: Node, context: Context) -> Activation:
 
 
 def tile(node: Node, context: Context) -> Activation:
-    """Tile, of up to 64 copies in all."""
+    """Tile, of up to 64 copies along each axis but the batch."""
     activation = context.activation(node)
     repeats = [int(count) for count in context.constant(node, 1).reshape(-1)]
     if len(repeats) != len(activation.shape) or min(repeats) < 1:
         raise InvalidNodeError(f"repeats of {repeats} do not fit an input of shape {activation.shape}")
-    if math.prod(repeats) > MOST_COPIES:
-        raise UnsupportedNodeError(f"its repeats are {repeats}; at most {MOST_COPIES} copies in all are supported")
+    if max(repeats) > MOST_COPIES:
+        raise UnsupportedNodeError(f"its repeats are {repeats}; at most {MOST_COPIES} along an axis are supported")
+    if repeats[0] > 1:
+        raise UnsupportedNodeError(f"its repeats are {repeats}; the batch, axis 0, cannot be repeated")
     for axis, count in enumerate(repeats):
         if count > 1:
             activation = joined(context, [activation] * count, axis)
