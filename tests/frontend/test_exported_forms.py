@@ -174,6 +174,15 @@ def test_neighbouring_axes_of_many_are_reduced(kind: str, axes: list[int]) -> No
     assert_matches_onnx_runtime(make_model([node], {"x": (2, 3, 4, 5, 6)}))
 
 
+def test_shrinking_with_antialias_counts_no_places_outside() -> None:
+    """PyTorch's interpolate(x, size, mode="bilinear", antialias=True)."""
+    attributes = {"mode": "linear", "antialias": 1, "exclude_outside": 1}
+    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"])
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+    sizes = np.array([2, 3, 5, 6])
+    assert_matches_onnx_runtime(make_model([node], {"x": (2, 3, 12, 10)}, constants={"sizes": sizes}, opset=18))
+
+
 @pytest.mark.parametrize("opset", [12, 17])
 def test_global_context(opset: int) -> None:
     """GCNet: the places of a map are weighed by a softmax over them, and summed up."""
