@@ -7,6 +7,7 @@ from onnx import ModelProto, helper
 
 from dlfusion.errors import UnsupportedError
 from dlfusion.frontend import load
+from dlfusion.ops.concat import Concat
 from dlfusion.passes import clean
 from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights
@@ -104,6 +105,17 @@ def test_blocks_of_the_map_become_channels(order: list[int]) -> None:
     constants = {"blocks": np.array([2, 3, 5, 2, 4, 2]), "joined": np.array([2, 12, 5, 4])}
     graph = assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 10, 8)}, constants=constants))
     assert [type(node.operator).__name__ for node in graph.nodes] == ["SpaceToDepth"]
+
+
+@pytest.mark.parametrize(("count", "nodes"), [(64, 1), (65, 2), (130, 4)])
+def test_many_activations_are_joined_in_turns(count: int, nodes: int) -> None:
+    scales = {f"scale {index}": weights(1, seed=index) for index in range(count)}
+    scaled = [helper.make_node("Mul", ["x", name], [f"{name} of x"]) for name in scales]
+    join = helper.make_node("Concat", [node.output[0] for node in scaled], ["y"], axis=1)
+    graph = assert_matches_onnx_runtime(make_model([*scaled, join], {"x": (1, 2, 2, 3)}, constants=scales))
+    joins = [node for node in graph.nodes if isinstance(node.operator, Concat)]
+    assert len(joins) == nodes
+    assert max(len(node.inputs) for node in joins) <= 64
 
 
 @pytest.mark.parametrize("repeats", [[1, 2, 1, 1], [1, 1, 3, 2], [1, 1, 1, 1]])

@@ -17,6 +17,9 @@ from dlfusion.ops.operator import Operator
 from dlfusion.ops.pad import Pad
 from dlfusion.ops.slice import Slice
 
+MOST_JOINED = 64
+"""Activations at once, which is what kernels take; DenseNet-264 joins 65."""
+
 MOST_COPIES = 64
 """Of an activation that a Tile puts next to each other along an axis."""
 
@@ -82,6 +85,10 @@ def _constant_channels(context: Context, beside: Activation, axis: int, constant
 
 def joined(context: Context, activations: Sequence[Activation], axis: int) -> Activation:
     """Activations of one rank, one after another along an axis."""
+    if len(activations) > MOST_JOINED:
+        parts = [activations[start : start + MOST_JOINED] for start in range(0, len(activations), MOST_JOINED)]
+        activations = [part[0] if len(part) == 1 else joined(context, part, axis) for part in parts]
+        return joined(context, activations, axis)
     first = activations[0].shape
     operator: Operator = Concat()
     if axis == 1:
