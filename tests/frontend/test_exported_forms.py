@@ -7,6 +7,7 @@ from onnx import ModelProto, helper
 
 from dlfusion.errors import UnsupportedError
 from dlfusion.frontend import load
+from dlfusion.ops.concat import Concat
 from dlfusion.passes import clean
 from dlfusion.runtime.reference import evaluate
 from tests.support.onnx_models import assert_matches_onnx_runtime, make_model, weights
@@ -27,6 +28,30 @@ def test_each_channel_scaled_by_itself() -> None:
     factors = {f"factor {channel}": np.float32(channel + 0.5) for channel in range(3)}
     constants |= {"axis": np.array([1])} | {name: np.array(factor) for name, factor in factors.items()}
     assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 5, 4)}, constants=constants))
+
+
+def test_gather_nd_of_whole_channels() -> None:
+    """PyTorch's x[:, [2, 0, 1, 1]]; that channels come first in between must not move images, which kernels cannot."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["positive"]),
+        helper.make_node("Transpose", ["positive"], ["first"], perm=[1, 0, 2, 3]),
+        helper.make_node("GatherND", ["first", "indices"], ["taken"]),
+        helper.make_node("Transpose", ["taken"], ["y"], perm=[1, 0, 2, 3]),
+    ]
+    indices = np.array([[2], [0], [1], [1]])
+    graph = assert_matches_onnx_runtime(make_model(nodes, {"x": (2, 3, 4, 5)}, constants={"indices": indices}))
+    assert {shape[0] for shape in graph.shapes.values()} == {2}
+
+
+@pytest.mark.parametrize(("count", "nodes"), [(64, 1), (65, 2), (130, 4)])
+def test_many_activations_are_joined_in_turns(count: int, nodes: int) -> None:
+    scales = {f"scale {index}": weights(1, seed=index) for index in range(count)}
+    scaled = [helper.make_node("Mul", ["x", name], [f"{name} of x"]) for name in scales]
+    join = helper.make_node("Concat", [node.output[0] for node in scaled], ["y"], axis=1)
+    graph = assert_matches_onnx_runtime(make_model([*scaled, join], {"x": (1, 2, 2, 3)}, constants=scales))
+    joins = [node for node in graph.nodes if isinstance(node.operator, Concat)]
+    assert len(joins) == nodes
+    assert max(len(node.inputs) for node in joins) <= 64
 
 
 @pytest.mark.parametrize(("shape", "channels"), [((2, 3, 4, 5), 2), ((2, 3, 4, 5), 1), ((1, 4, 6), 2)])
@@ -71,6 +96,15 @@ def test_local_response_normalization_in_parts(size: int, padding: tuple[int, in
 def test_neighbouring_axes_of_many_are_reduced(kind: str, axes: list[int]) -> None:
     node = helper.make_node(kind, ["x"], ["y"], axes=axes, keepdims=0)
     assert_matches_onnx_runtime(make_model([node], {"x": (2, 3, 4, 5, 6)}))
+
+
+def test_shrinking_with_antialias_counts_no_places_outside() -> None:
+    """PyTorch's interpolate(x, size, mode="bilinear", antialias=True)."""
+    attributes = {"mode": "linear", "antialias": 1, "exclude_outside": 1}
+    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"])
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+    sizes = np.array([2, 3, 5, 6])
+    assert_matches_onnx_runtime(make_model([node], {"x": (2, 3, 12, 10)}, constants={"sizes": sizes}, opset=18))
 
 
 @pytest.mark.parametrize("opset", [12, 17])

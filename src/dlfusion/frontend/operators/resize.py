@@ -29,9 +29,11 @@ def resize(node: Node, context: Context) -> Activation:
     name = text(node, "coordinate_transformation_mode", "half_pixel")
     if name == "tf_half_pixel_for_nn":
         raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}, which was dropped in opset 13")
-    mode = _mode(node)
-    if mode is ResizeMode.NEAREST and integer(node, "antialias", 0):
+    mode, antialias = _mode(node), bool(integer(node, "antialias", 0))
+    if mode is ResizeMode.NEAREST and antialias:
         raise InvalidNodeError("antialias is 1, but mode is nearest")
+    # Of two inputs, one of them outside the map, linear interpolation takes the one at the edge in any case.
+    reaches_far = mode is ResizeMode.CUBIC or antialias
     height, width = map_axes(sizes)[2:]
     operator = Resize(
         height,
@@ -41,8 +43,8 @@ def resize(node: Node, context: Context) -> Activation:
         Rounding(text(node, "nearest_mode", "round_prefer_floor")),
         _map_factors(scales),
         number(node, "cubic_coeff_a", -0.75),
-        mode is ResizeMode.CUBIC and bool(integer(node, "exclude_outside", 0)),
-        bool(integer(node, "antialias", 0)),
+        reaches_far and bool(integer(node, "exclude_outside", 0)),
+        antialias,
         _region(node, context, len(sizes)) if name == Coordinates.CROP else WHOLE,
     )
     resized = _emit(context, activation, sizes, operator)
