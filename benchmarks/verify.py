@@ -3,8 +3,9 @@
 Every model of the zoo and every model of the `onnx` package's light set is compiled under the strategies `baseline`,
 `layer-cores`, `fuse-all`, `dlfusion` and random legal plans, with 1, 2 and 4 cores. Outputs are compared with ONNX
 Runtime's. Models that take any size are checked twice, with one input of the published size, and with three of a size
-that nothing divides. So is the light set: as it is, with the outputs stored beside it, and with random weights. The
-exit status is 1 if any output differs by more than 1e-4 of its scale.
+that nothing divides. So is the light set: as it is, with the outputs stored beside it, and with random weights. ONNX
+files of your own are named by their paths. The exit status is 1 if any output differs by more than 1e-4 of its scale
+or a model is refused.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from onnx import ModelProto
 
 from dlfusion import driver, zoo
 from dlfusion.bench.engines import onnx_runtime
+from dlfusion.cli.options import parse_shapes
+from dlfusion.errors import DlfusionError
 from dlfusion.graph.graph import Array
 from dlfusion.layers.layer import Network
 from dlfusion.plans.legality import problems
@@ -66,12 +69,25 @@ class Result:
     compile_seconds: float
 
 
-def cases(name: str, folder: Path) -> Iterator[Case]:
+@dataclass(frozen=True)
+class Chosen:
+    """What every model is compiled under; `shapes` fix open dimensions of inputs of the user's own files."""
+
+    strategies: Sequence[str] = STRATEGIES
+    cores: Sequence[int] = CORES
+    random_plans: int = 4
+    shapes: Mapping[str, Sequence[int]] | None = None
+
+
+def cases(name: str, chosen: Chosen, folder: Path) -> Iterator[Case]:
     """What to check of a model; the files of models that are built here are written to `folder`."""
     if name in zoo.ALL_NAMES:
-        yield _against_onnx_runtime(name, zoo.build(name), folder)
+        yield _built_here(name, zoo.build(name), folder)
         if name in ODD:
-            yield _against_onnx_runtime(name, zoo.build(name, **ODD[name]), folder)
+            yield _built_here(name, zoo.build(name, **ODD[name]), folder)
+        return
+    if name not in model_names():
+        yield _against_onnx_runtime(Path(name).stem, Path(name), chosen.shapes)
         return
     light_name = name.removeprefix(LIGHT_PREFIX)
     yield Case(
@@ -80,26 +96,30 @@ def cases(name: str, folder: Path) -> Iterator[Case]:
         (light.stored_input(light_name),),
         (light.stored_output(light_name),),
     )
-    yield _against_onnx_runtime(f"{name}, random", light.randomized(light_name), folder)
+    yield _built_here(f"{name}, random", light.randomized(light_name), folder)
 
 
-def _against_onnx_runtime(title: str, model: ModelProto, folder: Path) -> Case:
+def _built_here(title: str, model: ModelProto, folder: Path) -> Case:
     path = folder / "model.onnx"
     path.write_bytes(model.SerializeToString())
-    network = driver.import_model(path)
-    inputs = driver.random_inputs(network)
-    expected = onnx_runtime.outputs(path, network.graph.inputs, inputs)
+    case = _against_onnx_runtime(title, path)
     path.unlink()
-    return Case(title, network, inputs, expected)
+    return case
 
 
-def verify(case: Case, random_plans: int) -> Iterator[Result]:
+def _against_onnx_runtime(title: str, path: Path, shapes: Mapping[str, Sequence[int]] | None = None) -> Case:
+    network = driver.import_model(path, shapes=shapes)
+    inputs = driver.random_inputs(network)
+    return Case(title, network, inputs, onnx_runtime.outputs(path, network.graph.inputs, inputs))
+
+
+def verify(case: Case, chosen: Chosen) -> Iterator[Result]:
     """The result of each strategy on each number of cores, then of random plans."""
-    for strategy in STRATEGIES:
-        for cores in CORES:
+    for strategy in chosen.strategies:
+        for cores in chosen.cores:
             start = time.perf_counter()
             yield _result(case, strategic_plan(case.network, strategy, cores), str(cores), start)
-    for seed in range(random_plans):
+    for seed in range(chosen.random_plans):
         start = time.perf_counter()
         yield _result(case, random_plan(case.network, seed), "any", start)
 
@@ -145,24 +165,44 @@ def line(case: Case, result: Result) -> str:
     )
 
 
+def verify_model(name: str, chosen: Chosen, folder: Path) -> bool:
+    """Print a line for each plan of a model, or why it is refused; True if all is well."""
+    passed = True
+    try:
+        for case in cases(name, chosen, folder):
+            for result in verify(case, chosen):
+                passed = passed and result.verdict.passed
+                print(line(case, result), flush=True)
+    except DlfusionError as error:
+        print(f"{name} is refused: {error}", flush=True)
+        return False
+    return passed
+
+
 def main() -> None:
     """Check the models one after another and print a line for each plan."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verify", description=__doc__)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(model_names())} (default: all)")
+    names = f"some of {', '.join(model_names())}, or ONNX files (default: all of these)"
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=names)
+    parser.add_argument("--strategies", default=",".join(STRATEGIES), help="separated by commas (default: %(default)s)")
+    parser.add_argument("--cores", default=",".join(map(str, CORES)), help="core counts (default: %(default)s)")
     parser.add_argument("--random-plans", type=int, default=4, metavar="N", help="random plans per model (default: 4)")
+    parser.add_argument("--shape", action="append", metavar="NAME=SIZES", help="whole shape of an input of ONNX files")
     arguments = parser.parse_args()
-    unknown = set(arguments.models) - set(model_names())
+    unknown = [name for name in arguments.models if name not in model_names() and not Path(name).is_file()]
     if unknown:
-        parser.error(f"unknown models: {', '.join(sorted(unknown))}")
+        parser.error(f"neither models nor files: {', '.join(unknown)}")
+    try:
+        cores = tuple(int(count) for count in arguments.cores.split(","))
+        shapes = parse_shapes(arguments.shape)
+    except (ValueError, DlfusionError) as error:
+        parser.error(str(error))
+    chosen = Chosen(arguments.strategies.split(","), cores, arguments.random_plans, shapes)
     print(f"{'model':28} {'input':20} {'strategy':12} {'cores':>5} {'error':>9} {'compile':>10}", flush=True)
-    failed = 0
     with tempfile.TemporaryDirectory(prefix="dlfusion-verify-") as folder:
-        for name in arguments.models or model_names():
-            for case in cases(name, Path(folder)):
-                for result in verify(case, arguments.random_plans):
-                    failed += not result.verdict.passed
-                    print(line(case, result), flush=True)
-    print(f"{failed} of them are wrong: more than 1e-4 of the output's scale" if failed else "all within 1e-4")
+        models = arguments.models or model_names()
+        failed = [name for name in models if not verify_model(name, chosen, Path(folder))]
+    print(f"{len(failed)} models are refused or wrong: {', '.join(failed)}" if failed else "all within 1e-4")
     sys.exit(bool(failed))
 
 

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import helper
 
 from benchmarks.demo import COMPARED, fused_text
 from benchmarks.table import BEGIN, END, MODELS, README, write_between_marks
+from benchmarks.verify import Chosen, verify_model
 from dlfusion import driver, zoo
 from dlfusion.plans.plan import Block, Plan
+from tests.support.onnx_models import make_model
 
 
 def test_only_the_text_between_the_marks_changes(tmp_path: Path) -> None:
@@ -31,6 +35,17 @@ def test_the_readme_has_the_marks_and_the_zoo_the_models() -> None:
     assert BEGIN in text
     assert END in text.partition(BEGIN)[2]
     assert set(MODELS) <= set(zoo.NAMES)
+
+
+def test_a_file_is_verified_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = Chosen(("fuse-all",), (1,), random_plans=1, shapes={"x": (1, 3, 4, 5)})
+    for operator, passed in (("Relu", True), ("Hardmax", False)):
+        path = tmp_path / f"{operator}.onnx"
+        onnx.save(make_model([helper.make_node(operator, ["x"], ["y"])], {"x": ("batch", 3, 4, 5)}), path)
+        assert verify_model(str(path), chosen, tmp_path) is passed
+    said = capsys.readouterr().out.splitlines()
+    assert [text.split()[0] for text in said[:2]] == ["Relu", "Relu"]
+    assert f"{path} is refused: 1 node is not supported:" in said[2]
 
 
 def test_the_demo_compares_the_default_and_says_what_is_fused() -> None:
