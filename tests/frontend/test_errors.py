@@ -191,7 +191,7 @@ ATTRIBUTES: list[tuple[str, Sequence[str], dict[str, Any], Mapping[str, Any], in
     ("Add", ["x", "c"], {}, {"c": weights(2, 4, 1, 1)}, 17, r"broadcast to \(2, 4, 6, 6\), but none has all 2 x 4"),
     ("Celu", ["x"], {"alpha": -1.0}, {}, 17, r"alpha is -1\.0; only positive ones"),
     ("Gelu", ["x"], {"approximate": "sigmoid"}, {}, 20, "approximate is sigmoid; none and tanh"),
-    ("MatMul", ["x", "x"], {}, {}, 17, "only the product of an activation and a constant matrix"),
+    ("MatMul", ["x", "x"], {}, {}, 17, "as attention does; one of them must be constant or a vector"),
 ]
 
 

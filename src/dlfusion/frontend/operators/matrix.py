@@ -81,8 +81,8 @@ def _weighted_sums(context: Context, first: Activation, second: Activation) -> A
     batch = outer[0] if outer else 1
     if outer != others or math.prod(outer) != batch or 1 not in (rows, columns):
         raise UnsupportedNodeError(
-            f"it multiplies activations of {first.shape} and {second.shape}, as attention does; only the product of an "
-            "activation and a constant matrix is supported, or of one matrix and one vector for each image"
+            f"it multiplies activations of {first.shape} and {second.shape}, as attention does; one of them must be "
+            "constant or a vector"
         )
     over_map = columns == 1
     matrix, vector = (first, second) if over_map else (second, first)
