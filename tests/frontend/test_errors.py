@@ -209,6 +209,15 @@ def test_unsupported_forms(
         load(make_model([node], X, constants=constants, opset=opset))
 
 
+@pytest.mark.parametrize("opset", [10, 17])
+def test_only_maps_are_resized(opset: int) -> None:
+    names = ["x", "scales"] if opset == 10 else ["x", "", "scales"]
+    node = helper.make_node("Resize", names, ["y"], name="here")
+    model = make_model([node], {"x": (2, 6)}, constants={"scales": np.array([1, 2], np.float32)}, opset=opset)
+    with pytest.raises(UnsupportedError, match=r"it resizes \(2, 6\) to \(2, 12\); only maps can be resized"):
+        load(model)
+
+
 def test_used_second_output() -> None:
     pool = helper.make_node("MaxPool", ["x"], ["y", "indices"], name="here", kernel_shape=[2, 2])
     model = make_model([pool], X, outputs=("y", "indices"))

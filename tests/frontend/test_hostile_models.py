@@ -267,3 +267,65 @@ def field(number: int, content: bytes) -> bytes:
         length.append(size & 127 | 128)
         size >>= 7
     return bytes([number << 3 | 2, *length, size]) + content
+
+
+HUGE: dict[str, tuple[NodeProto, dict[str, NDArray[Any]], str]] = {
+    "copies": (
+        helper.make_node("Tile", ["x", "counts"], ["y"], name="huge"),
+        {"counts": np.array([1, 1, 2_000_000_000, 1])},
+        "Resize makes at most 4194304 rows",
+    ),
+    "channels": (
+        helper.make_node("Tile", ["x", "counts"], ["y"], name="huge"),
+        {"counts": np.array([1, 2_000_000_000, 1, 1])},
+        "it makes 2000000000 channels of 1; at most 4194304",
+    ),
+    "rows": (
+        helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], name="huge"),
+        {"sizes": np.array([1, 1, 2_000_000_000, 1])},
+        "Resize makes at most 4194304 rows",
+    ),
+    "parts": (
+        helper.make_node("Split", ["x"], ["y"], name="huge", axis=3, num_outputs=2_000_000_000),
+        {},
+        r"axis 3 of \(1, 1, 1, 1\) cannot be split into 2000000000 parts",
+    ),
+    "indices": (
+        helper.make_node("Gather", ["x", "indices"], ["y"], name="huge"),
+        {"indices": np.zeros(2_000_000, np.int64)},
+        "it takes 2000000 elements one by one; at most 1048576",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_huge_results_are_refused_before_anything_of_their_size_is_made(case: str) -> None:
+    node, constants, message = HUGE[case]
+    with pytest.raises((ModelError, UnsupportedError), match=f"{node.op_type} huge.*{message}"):
+        load(make_model([node], {"x": (1, 1, 1, 1)}, constants=constants, opset=18))
+
+
+def test_constants_joined_to_a_large_activation_are_refused() -> None:
+    node = helper.make_node("Concat", ["x", "constant"], ["y"], name="huge", axis=1)
+    model = make_model([node], {"x": (1, 10**8, 1, 1)}, constants={"constant": weights(1, 1, 1, 1)})
+    with pytest.raises(UnsupportedError, match="joins constants and activations to 100000001 elements"):
+        load(model)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "texts"])
+def test_damaged_statistics_of_constants(kind: str) -> None:
+    """What only BatchNormalization reads is computed on import, like all other constants."""
+    names = ["gain", "none", "mean", "variance"]
+    constants = {"stored": weights(4, 3, 2, 2), **{name: weights(3) for name in names}}
+    nodes = [
+        helper.make_node("BatchNormalization", ["stored", *names], ["weights"]),
+        helper.make_node("Conv", ["x", "weights"], ["y"]),
+    ]
+    model = make_model(nodes, {"x": (1, 3, 5, 5)}, constants=constants)
+    damaged = next(tensor for tensor in model.graph.initializer if tensor.name == "mean")
+    if kind == "bytes":
+        damaged.raw_data = damaged.raw_data[:-1]
+    else:
+        damaged.CopyFrom(numpy_helper.from_array(np.array(["a", "b", "c"], object), "mean"))
+    with pytest.raises(ModelError, match="constant"):
+        load(model)

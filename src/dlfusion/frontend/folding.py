@@ -126,10 +126,15 @@ def fold_constants(model: onnx_ir.Model) -> None:
         UnsupportedError: a constant would take too much memory or time.
     """
     limits = _Limits(model)
-    _fold(model, limits)
-    # Weights that a model standardizes itself; what is derived from them can be computed only then.
-    while _normalize_constants(model.graph, limits):
+    try:
         _fold(model, limits)
+        # Weights that a model standardizes itself; what is derived from them can be computed only then.
+        while _normalize_constants(model.graph, limits):
+            _fold(model, limits)
+    except DlfusionError:
+        raise
+    except Exception as error:  # NumPy or protobuf errors of a node that does not compute
+        raise ModelError(f"a constant of the model cannot be computed: {error}") from error
 
 
 def _fold(model: onnx_ir.Model, limits: "_Limits") -> None:
@@ -145,10 +150,6 @@ def _fold(model: onnx_ir.Model, limits: "_Limits") -> None:
             output_size_limit=sys.maxsize,
             should_fold=limits.should_fold,
         )
-    except DlfusionError:
-        raise
-    except Exception as error:  # NumPy or protobuf errors of a node that does not compute
-        raise ModelError(f"a constant of the model cannot be computed: {error}") from error
     finally:
         logger.setLevel(level)
 

@@ -65,6 +65,9 @@ class Taps:
         return max(map(len, self.weights))
 
 
+MOST_PLACES = 1 << 22
+"""Rows or columns of an output: each has taps of its own, which are computed when a model is compiled."""
+
 Region = tuple[tuple[float, float], tuple[float, float]]
 """From where to where, for height and width, as fractions of the map."""
 
@@ -98,6 +101,10 @@ class Resize(Operator):
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
             raise ValueError(f"Resize needs an output of at least 1 x 1, but it is {self.height} x {self.width}")
+        if max(self.height, self.width) > MOST_PLACES:
+            raise ValueError(
+                f"Resize makes at most {MOST_PLACES} rows and columns, but they are {self.height} x {self.width}"
+            )
         if self.scales is not None and min(self.scales) <= 0:
             raise ValueError(f"Resize needs scales above 0, but they are {self.scales}")
         if not all(-math.inf < start <= end < math.inf for start, end in self.region):

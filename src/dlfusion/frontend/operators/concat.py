@@ -7,7 +7,7 @@ import numpy as np
 
 from dlfusion.frontend.attributes import from_front, integer
 from dlfusion.frontend.broadcasting import with_constant
-from dlfusion.frontend.context import Activation, Context, InvalidNodeError
+from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.frontend.operators.layout import pad_axis
 from dlfusion.graph.graph import Array
@@ -19,6 +19,9 @@ from dlfusion.ops.pad import Pad
 
 MOST_OPERANDS = 64
 """What kernels join at once; more are joined in steps."""
+
+MOST_WITH_CONSTANTS = 1 << 26
+"""Elements of a result with constants, which are stored as an array of its size."""
 
 
 def concat(node: Node, context: Context) -> Activation:
@@ -70,6 +73,13 @@ def _with_constants(
     context: Context, constants: dict[int, Array], activations: dict[int, Activation], axis: int
 ) -> Activation:
     """Activations are padded with zeros where the constants between them belong, which are then added."""
+    shapes = [array.shape for array in constants.values()] + [activation.shape for activation in activations.values()]
+    elements = sum(math.prod(shape) for shape in shapes)
+    if elements > MOST_WITH_CONSTANTS:
+        raise UnsupportedNodeError(
+            f"it joins constants and activations to {elements} elements; with constants at most {MOST_WITH_CONSTANTS} "
+            "are supported"
+        )
     gaps = [0] * (len(activations) + 1)
     pieces = []
     passed = 0

@@ -22,6 +22,9 @@ PIXEL_SHUFFLES = {(0, 3, 4, 1, 5, 2): ChannelOrder.DCR, (0, 1, 4, 2, 5, 3): Chan
 PIXEL_UNSHUFFLES = {(0, 3, 5, 1, 2, 4): ChannelOrder.DCR, (0, 1, 3, 5, 2, 4): ChannelOrder.CRD}
 """The same for SpaceToDepth."""
 
+MOST_COPIES = 1 << 22
+"""Of a channel: each has a weight of its own."""
+
 
 def reshape(node: Node, context: Context) -> Activation:
     """Reshape to a constant shape."""
@@ -222,6 +225,10 @@ def _expanded(context: Context, activation: Activation, shape: tuple[int, ...]) 
         return activation
     value = context.canonical(activation)
     if wanted_channels != channels:
+        if wanted_channels > MOST_COPIES:
+            raise UnsupportedNodeError(
+                f"it makes {wanted_channels} channels of {channels}; at most {MOST_COPIES} can be"
+            )
         ones = np.ones((wanted_channels, 1, 1, 1), np.float32)
         copied = [("weights", ones), ("bias", np.zeros(wanted_channels, np.float32))]
         value = context.emit(Conv((1, 1)), [value], copied, role="channels")

@@ -26,6 +26,7 @@ def resize(node: Node, context: Context) -> Activation:
         scales = None if scales is None else (scales[0], scales[-1], *scales[1:-1])
     else:
         activation = context.plain(activation)
+    _require_map(activation, sizes)
     name = text(node, "coordinate_transformation_mode", "half_pixel")
     if name == "tf_half_pixel_for_nn":
         raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}, which was dropped in opset 13")
@@ -85,15 +86,19 @@ def _first_version(node: Node, context: Context, scales: tuple[float, ...] | Non
     mode = _mode(node)
     if shrinks and enlarges and mode is ResizeMode.NEAREST:
         raise UnsupportedNodeError(f"it shrinks and enlarges at once (scales {list(scales)})")
+    _require_map(activation, sizes)
     rounding = Rounding.CEIL if shrinks else Rounding.FLOOR
     height, width = map_axes(sizes)[2:]
     operator = Resize(height, width, mode, Coordinates.ASYMMETRIC, rounding, _map_factors(scales))
     return _emit(context, activation, sizes, operator)
 
 
-def _emit(context: Context, activation: Activation, sizes: tuple[int, ...], operator: Resize) -> Activation:
+def _require_map(activation: Activation, sizes: tuple[int, ...]) -> None:
     if sizes[:2] != activation.shape[:2] or len(sizes) not in (3, 4):
         raise UnsupportedNodeError(f"it resizes {activation.shape} to {sizes}; only maps can be resized")
+
+
+def _emit(context: Context, activation: Activation, sizes: tuple[int, ...], operator: Resize) -> Activation:
     return Activation(context.emit(operator, [context.map_of(activation)]), sizes)
 
 

@@ -11,6 +11,9 @@ from dlfusion.frontend.model import Node
 from dlfusion.frontend.operators.concat import joined
 from dlfusion.ops.slice import Slice
 
+MOST_INDICES = 1 << 20
+"""Of a Gather: they are looked through one by one."""
+
 MOST_PARTS = 256
 """Of a Gather: each one is a layer, and joining them takes them all as operands."""
 
@@ -52,6 +55,8 @@ def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
     length, count = activation.shape[axis], integer(node, "num_outputs", len(node.outputs))
     sizes = integers(node, "split") if context.opset < 13 else _integers(node, context, 1)
     if sizes is None:
+        if not 1 <= count <= length:
+            raise InvalidNodeError(f"axis {axis} of {activation.shape} cannot be split into {count} parts")
         # Equal parts, but that the last one is smaller if they are not a divisor.
         size = -(-length // count)
         sizes = (*(size,) * (count - 1), length - size * (count - 1))
@@ -72,6 +77,8 @@ def gather(node: Node, context: Context) -> Activation:
     shape = activation.shape
     axis = from_front(integer(node, "axis", 0), len(shape))
     indices = context.constant(node, 1)
+    if indices.size > MOST_INDICES:
+        raise UnsupportedNodeError(f"it takes {indices.size} elements one by one; at most {MOST_INDICES} are supported")
     places = [int(index) for index in indices.reshape(-1)]
     wrong = [place for place in places if not -shape[axis] <= place < shape[axis]]
     if wrong:
