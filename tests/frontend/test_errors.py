@@ -209,6 +209,20 @@ def test_unsupported_forms(
         load(make_model([node], X, constants=constants, opset=opset))
 
 
+def test_numbers_that_are_none_or_of_another_kind() -> None:
+    none, fractions = np.zeros(0, np.float32), np.array([0.5, 2], np.float32)
+    for node, constant, message in (
+        (helper.make_node("Clip", ["x", "c"], ["y"], name="here"), none, "input 1 has 0 numbers; it must have one"),
+        (
+            helper.make_node("Tile", ["x", "c"], ["y"], name="here"),
+            fractions,
+            "input 1 is float32; it must hold integers",
+        ),
+    ):
+        with pytest.raises(ModelError, match=f"{node.op_type} here is inconsistent: its {message}"):
+            load(make_model([node], {"x": (1, 2)}, constants={"c": constant}))
+
+
 @pytest.mark.parametrize("opset", [10, 17])
 def test_only_maps_are_resized(opset: int) -> None:
     names = ["x", "scales"] if opset == 10 else ["x", "", "scales"]

@@ -290,6 +290,16 @@ HUGE: dict[str, tuple[NodeProto, dict[str, NDArray[Any]], str]] = {
         {},
         r"axis 3 of \(1, 1, 1, 1\) cannot be split into 2000000000 parts",
     ),
+    "sizes": (
+        helper.make_node("Split", ["x", "sizes"], ["y", "z"], name="huge", axis=3),
+        {"sizes": np.zeros(70_000, np.int64)},
+        "input 1 has 70000 numbers; at most 65536",
+    ),
+    "scales": (
+        helper.make_node("Resize", ["x", "", "scales"], ["y"], name="huge"),
+        {"scales": np.ones(70_000, np.float32)},
+        "input 2 has 70000 numbers; at most 65536",
+    ),
     "indices": (
         helper.make_node("Gather", ["x", "indices"], ["y"], name="huge"),
         {"indices": np.zeros(2_000_000, np.int64)},

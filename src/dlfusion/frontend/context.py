@@ -21,6 +21,9 @@ from dlfusion.ops.transpose import Transpose
 MOST_ELEMENTS = 2**31 - 1
 """Of an activation: kernels count rows, columns and channels in 32 bits."""
 
+MOST_NUMBERS = 1 << 16
+"""In a constant that tells axes, sizes or parts: a Split may cut single channels, but nothing has more of these."""
+
 Axes = Callable[[Sequence[int]], Shape]
 """How an ONNX shape becomes one of the graph: `four_axes`, or `map_axes` for lines that lie along the width."""
 
@@ -153,6 +156,35 @@ class Context:
         if array is None:
             raise InvalidNodeError(f"input {index} is missing")
         return array
+
+    def integers(self, node: Node, index: int) -> tuple[int, ...] | None:
+        """The whole numbers of the constant that is the node's input `index`; None if the node has no such input.
+
+        Raises:
+            UnsupportedNodeError: it is computed at run time.
+            InvalidNodeError: it has other numbers, or more than there can be axes or parts.
+        """
+        array = self._list(node, index)
+        if array is not None and array.dtype.kind not in "iu":
+            raise InvalidNodeError(f"its input {index} is {array.dtype}; it must hold integers")
+        return None if array is None else tuple(int(number) for number in array)
+
+    def floats(self, node: Node, index: int) -> tuple[float, ...] | None:
+        """As `integers`, for any numbers, as float32."""
+        array = self._list(node, index)
+        return None if array is None else tuple(float(number) for number in array.astype(np.float32))
+
+    def number(self, node: Node, index: int, default: float) -> float:
+        """The one number that is the node's input `index`, as float32; the default if the node has no such input.
+
+        Raises:
+            UnsupportedNodeError: it is computed at run time.
+            InvalidNodeError: it has another count of numbers.
+        """
+        numbers = self.floats(node, index)
+        if numbers is not None and len(numbers) != 1:
+            raise InvalidNodeError(f"its input {index} has {len(numbers)} numbers; it must have one")
+        return default if numbers is None else numbers[0]
 
     def weights(self, node: Node, index: int) -> Array:
         """As `constant`, in float32.
@@ -293,6 +325,12 @@ class Context:
         """The value, a map as `map_of` gives it, under an ONNX shape of `rank` axes, the others having size 1."""
         batch, channels, height, width = self.shapes[value]
         return Activation(value, (batch, channels, height * width) if rank == 3 else self.shapes[value][:rank])
+
+    def _list(self, node: Node, index: int) -> NDArray[np.generic] | None:
+        array = self.optional(node, index)
+        if array is not None and array.size > MOST_NUMBERS:
+            raise InvalidNodeError(f"its input {index} has {array.size} numbers; at most {MOST_NUMBERS} make sense")
+        return None if array is None else array.reshape(-1)
 
     def _input(self, node: Node, index: int) -> Value | None:
         return node.inputs[index] if index < len(node.inputs) else None

@@ -35,7 +35,7 @@ def clip(node: Node, context: Context) -> Activation:
     if context.opset < 11:
         low, high = number(node, "min", -LARGEST), number(node, "max", LARGEST)
     else:
-        low, high = _limit(node, context, 1, -math.inf), _limit(node, context, 2, math.inf)
+        low, high = context.number(node, 1, -math.inf), context.number(node, 2, math.inf)
     # ONNX's default limits are the largest floats, which no finite value exceeds.
     low = -math.inf if low <= -LARGEST else low
     high = math.inf if high >= LARGEST else high
@@ -108,11 +108,6 @@ def hard_sigmoid(node: Node, context: Context) -> Activation:
 
 def _apply(node: Node, context: Context, operator: Operator) -> Activation:
     return context.result(operator, context.activation(node))
-
-
-def _limit(node: Node, context: Context, index: int, default: float) -> float:
-    array = context.optional(node, index)
-    return default if array is None else float(array.astype(np.float32).reshape(-1)[0])
 
 
 CONVERTERS = {

@@ -29,7 +29,7 @@ MOST_COPIES = 1 << 22
 def reshape(node: Node, context: Context) -> Activation:
     """Reshape to a constant shape."""
     activation = context.seen(node)
-    wanted = [int(size) for size in context.constant(node, 1).reshape(-1)]
+    wanted = list(_required(node, context))
     if not integer(node, "allowzero", 0):
         if any(size == 0 and axis >= len(activation.shape) for axis, size in enumerate(wanted)):
             raise InvalidNodeError(f"shape {wanted} copies an axis that {activation.shape} does not have")
@@ -203,7 +203,7 @@ def _moves_batch(activation: Activation, order: Sequence[int]) -> bool:
 def expand(node: Node, context: Context) -> Activation:
     """Expand of all axes but the batch to a constant shape."""
     activation = context.activation(node)
-    wanted = tuple(int(size) for size in context.constant(node, 1).reshape(-1))
+    wanted = _required(node, context)
     try:
         shape = np.broadcast_shapes(activation.shape, wanted)
     except ValueError as error:
@@ -250,7 +250,7 @@ def _repeated(context: Context, activation: Activation, axis: int, count: int) -
 def tile(node: Node, context: Context) -> Activation:
     """Tile of all axes but the batch by constant counts."""
     activation = context.activation(node)
-    counts = [int(count) for count in context.constant(node, 1).reshape(-1)]
+    counts = _required(node, context)
     if len(counts) != len(activation.shape) or min(counts) < 0:
         raise InvalidNodeError(f"repeats {counts} do not fit {activation.shape}")
     if 0 in counts:
@@ -290,10 +290,9 @@ def pad(node: Node, context: Context) -> Activation:
         fill = number(node, "value", 0.0)
         axes: Sequence[int] = range(rank)
     else:
-        amounts = tuple(int(amount) for amount in context.constant(node, 1).reshape(-1))
-        array, chosen = context.optional(node, 2), context.optional(node, 3)
-        fill = fill if array is None else float(array.astype(np.float32).reshape(-1)[0])
-        axes = range(rank) if chosen is None else [from_front(int(axis), rank) for axis in chosen.reshape(-1)]
+        amounts, chosen = _required(node, context), context.integers(node, 3)
+        fill = context.number(node, 2, default=0.0)
+        axes = range(rank) if chosen is None else [from_front(axis, rank) for axis in chosen]
     if len(amounts) != 2 * len(axes):
         raise InvalidNodeError(f"{len(amounts)} pads do not fit {len(axes)} axes")
     ends = zip(amounts, amounts[len(axes) :], strict=False)
@@ -327,8 +326,15 @@ def _viewed(activation: Activation, shape: Sequence[int]) -> Activation:
 def _axes(node: Node, context: Context) -> tuple[int, ...] | None:
     if context.opset < 13:
         return integers(node, "axes")
-    array = context.optional(node, 1)
-    return None if array is None else tuple(int(axis) for axis in array.reshape(-1))
+    return context.integers(node, 1)
+
+
+def _required(node: Node, context: Context) -> tuple[int, ...]:
+    """The integers that are the second input."""
+    found = context.integers(node, 1)
+    if found is None:
+        raise InvalidNodeError("input 1 is missing")
+    return found
 
 
 def _pixel_shuffle(context: Context, activation: Activation, order: ChannelOrder) -> str | None:

@@ -14,8 +14,7 @@ def identity(node: Node, context: Context) -> Activation:
 
 def dropout(node: Node, context: Context) -> Activation:
     """Dropout, which only drops in training."""
-    training = context.optional(node, 2) if context.opset >= 12 else None
-    if training is not None and bool(training.reshape(-1)[0]):
+    if context.opset >= 12 and context.number(node, 2, default=0):
         raise UnsupportedNodeError("training_mode is true; models are only run, not trained")
     return context.activation(node)
 

@@ -97,8 +97,7 @@ def _axes(node: Node, context: Context, rank: int) -> set[int]:
     """The axes to be reduced: an attribute, later an input; without any, all of them unless the node says none."""
     axes = integers(node, "axes")
     if axes is None:
-        array = context.optional(node, 1)
-        axes = () if array is None else tuple(int(axis) for axis in array.reshape(-1))
+        axes = context.integers(node, 1) or ()
     if not axes and not integer(node, "noop_with_empty_axes", 0):
         axes = tuple(range(rank))
     return {from_front(axis, rank) for axis in axes}

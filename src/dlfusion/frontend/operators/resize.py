@@ -15,7 +15,7 @@ from dlfusion.ops.resize import WHOLE, Coordinates, Region, Resize, ResizeMode, 
 def resize(node: Node, context: Context) -> Activation:
     """Resize of the map, nearest, linear or cubic; tf_crop_and_resize must show some of it, and not turned round."""
     if context.opset < 11:
-        return _first_version(node, context, _floats(context, node, 1))
+        return _first_version(node, context, context.floats(node, 1))
     activation = context.seen(node)
     scales, sizes = _targets(node, context, activation.shape)
     shape = sizes
@@ -70,7 +70,7 @@ def upsample(node: Node, context: Context) -> Activation:
         if scales is None:
             raise InvalidNodeError("the attribute scales is missing")
         return _first_version(node, context, scales)
-    return _first_version(node, context, _floats(context, node, 1))
+    return _first_version(node, context, context.floats(node, 1))
 
 
 def _first_version(node: Node, context: Context, scales: tuple[float, ...] | None) -> Activation:
@@ -139,8 +139,8 @@ def _targets(node: Node, context: Context, shape: tuple[int, ...]) -> tuple[tupl
     """Scales, which are None where only sizes are given, and sizes, for all axes."""
     rank = len(shape)
     chosen = _axes(node, rank)
-    scales, array = _floats(context, node, 2), context.optional(node, 3)
-    sizes = None if array is None or array.size == 0 else tuple(int(size) for size in array.reshape(-1))
+    # Exporters also leave one out by an empty array.
+    scales, sizes = context.floats(node, 2) or None, context.integers(node, 3) or None
     given = scales if sizes is None else sizes
     if given is None or len(given) != len(chosen):
         raise InvalidNodeError(f"scales {scales} or sizes {sizes} must have one number for each of {len(chosen)} axes")
@@ -169,7 +169,7 @@ def _axes(node: Node, rank: int) -> list[int]:
 def _region(node: Node, context: Context, rank: int) -> Region:
     """What tf_crop_and_resize shows of height and width: all beginnings, then all ends."""
     chosen = _axes(node, rank)
-    limits = _floats(context, node, 1)
+    limits = context.floats(node, 1)
     if limits is None or len(limits) != 2 * len(chosen):
         raise InvalidNodeError(f"roi {limits} must have two numbers for each of {len(chosen)} axes")
     found = {axis: (limits[place], limits[place + len(chosen)]) for place, axis in enumerate(chosen)}
@@ -186,11 +186,6 @@ def _scaled(shape: tuple[int, ...], scales: tuple[float, ...]) -> tuple[int, ...
     if len(shape) != len(scales):
         raise InvalidNodeError(f"scales {scales} do not fit an input of shape {shape}")
     return tuple(int(np.float32(size) * np.float32(scale)) for size, scale in zip(shape, scales, strict=True))
-
-
-def _floats(context: Context, node: Node, index: int) -> tuple[float, ...] | None:
-    array = context.optional(node, index)
-    return None if array is None or array.size == 0 else tuple(float(x) for x in array.astype(np.float32).reshape(-1))
 
 
 CONVERTERS = {"Resize": resize, "Upsample": upsample}

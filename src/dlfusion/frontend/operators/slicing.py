@@ -35,8 +35,8 @@ def slice_(node: Node, context: Context) -> Activation:
         starts, ends = integers(node, "starts") or (), integers(node, "ends") or ()
         axes, steps = integers(node, "axes"), None
     else:
-        starts, ends = _integers(node, context, 1) or (), _integers(node, context, 2) or ()
-        axes, steps = _integers(node, context, 3), _integers(node, context, 4)
+        starts, ends = context.integers(node, 1) or (), context.integers(node, 2) or ()
+        axes, steps = context.integers(node, 3), context.integers(node, 4)
     chosen = [from_front(axis, rank) for axis in (range(len(starts)) if axes is None else axes)]
     if not len(starts) == len(ends) == len(chosen) == len(steps or starts):
         raise InvalidNodeError(f"starts {starts}, ends {ends}, axes {axes} and steps {steps} differ in number")
@@ -53,7 +53,7 @@ def split(node: Node, context: Context) -> tuple[Activation | None, ...]:
     activation = context.activation(node)
     axis = from_front(integer(node, "axis", 0), len(activation.shape))
     length, count = activation.shape[axis], integer(node, "num_outputs", len(node.outputs))
-    sizes = integers(node, "split") if context.opset < 13 else _integers(node, context, 1)
+    sizes = integers(node, "split") if context.opset < 13 else context.integers(node, 1)
     if sizes is None:
         if not 1 <= count <= length:
             raise InvalidNodeError(f"axis {axis} of {activation.shape} cannot be split into {count} parts")
@@ -149,11 +149,6 @@ def _part(length: int, start: int, end: int, step: int) -> Part:
         raise InvalidNodeError("a step is 0")
     taken = range(*slice(start, end, step).indices(length))
     return Part(taken.start, len(taken), step)
-
-
-def _integers(node: Node, context: Context, index: int) -> tuple[int, ...] | None:
-    array = context.optional(node, index)
-    return None if array is None else tuple(int(number) for number in array.reshape(-1))
 
 
 CONVERTERS: dict[str, Callable[[Node, Context], Outputs]] = {"Gather": gather, "Slice": slice_, "Split": split}
