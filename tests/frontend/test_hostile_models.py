@@ -288,7 +288,12 @@ HUGE: dict[str, tuple[NodeProto, dict[str, NDArray[Any]], str]] = {
     "parts": (
         helper.make_node("Split", ["x"], ["y"], name="huge", axis=3, num_outputs=2_000_000_000),
         {},
-        r"axis 3 of \(1, 1, 1, 1\) cannot be split into 2000000000 parts",
+        "cuts into 2000000000 parts; at most 65536",
+    ),
+    "more parts than elements": (
+        helper.make_node("Split", ["x"], ["y"], name="huge", axis=3, num_outputs=2),
+        {},
+        r"axis 3 of \(1, 1, 1, 1\) cannot be split into 2 parts",
     ),
     "sizes": (
         helper.make_node("Split", ["x", "sizes"], ["y", "z"], name="huge", axis=3),

@@ -10,6 +10,7 @@ from onnxscript.rewriter import RewritePass, RewriteRuleClassBase
 from onnxscript.rewriter.rules import common as rules
 
 from dlfusion.errors import ModelError, UnsupportedError
+from dlfusion.frontend.context import MOST_NUMBERS
 from dlfusion.frontend.folding import fold_constants
 from dlfusion.frontend.functions import inline_functions
 from dlfusion.frontend.plain import NEWEST_OPSET, OLDEST_OPSET
@@ -50,7 +51,8 @@ def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
         shapes: for inputs by name, the whole shape.
 
     Raises:
-        ModelError: an input's shape stays open, `shapes` does not fit the model, or it contradicts itself.
+        ModelError: an input's shape stays open, `shapes` does not fit the model, or it contradicts itself or cuts
+            something into more parts than there can be.
         UnsupportedError: the operator set is too old or too new, an input is not float32, or functions or constants
             would become too large.
     """
@@ -68,6 +70,7 @@ def prepare(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
     except ValueError as error:
         raise ModelError(f"the model's nodes depend on one another in a circle: {error}") from error
     onnx_ir.passes.common.RemoveUnusedNodesPass()(model)
+    _require_few_parts(graph)
     fold_constants(model)
     if any(node.op_type in ("Cast", "Expand", "Transpose") for node in graph):
         RewritePass(RULES)(model)
@@ -145,6 +148,17 @@ def _size(size: int | onnx_ir.SymbolicDim) -> int | str:
     if isinstance(size, int):
         return size if size > 0 else "?"
     return size.value or "?"
+
+
+def _require_few_parts(graph: onnx_ir.Graph) -> None:
+    """Shape inference makes a list of the parts of each Split before anything else looks at their number."""
+    for node in graph.all_nodes():
+        attribute = node.attributes.get("num_outputs")
+        if node.op_type != "Split" or attribute is None or attribute.type is not onnx_ir.AttributeType.INT:
+            continue
+        if attribute.as_int() > MOST_NUMBERS:
+            title = node.name or f"of {node.outputs[0].name}"
+            raise ModelError(f"Split {title} cuts into {attribute.as_int()} parts; at most {MOST_NUMBERS} make sense")
 
 
 def _forget_shapes(graph: onnx_ir.Graph) -> None:
