@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import NodeProto
+from onnx import NodeProto, helper
 
 from dlfusion.frontend.decomposed import compose_normalizations
 from dlfusion.frontend.prepared import prepared_model
@@ -82,6 +82,18 @@ def test_others_are_left_alone() -> None:
         model = make_model(nodes, {"x": (2, 6, 7, 5)}, constants=used(nodes, NUMBERS))
         read = prepared_model(model, None, {})
         assert compose_normalizations(read) is read
+
+
+def test_axes_of_another_kind_are_no_axes() -> None:
+    """An attribute that the operator set does not know may hold anything."""
+    nodes = spelled([1])
+    for one in nodes:
+        if one.op_type == "ReduceMean":
+            del one.attribute[:]
+            one.attribute.append(helper.make_attribute("axes", "all"))
+    model = make_model(nodes, {"x": (1, 6, 7, 5)}, constants=used(nodes, NUMBERS), opset=18)
+    read = prepared_model(model, None, {})
+    assert compose_normalizations(read) is read
 
 
 @pytest.mark.parametrize("axes", [[0, 2, 3], [1], [2, 3], [1, 2, 3], [3]])

@@ -11,6 +11,11 @@ from dlfusion.ops.operator import Shape
 from dlfusion.ops.resize import Coordinates, Resize, ResizeMode, Rounding
 
 
+def per_channel(array: Array, channels: int) -> Array:
+    """One number for each channel, of as many or of one."""
+    return np.ascontiguousarray(np.broadcast_to(array.reshape(-1), (channels,)))
+
+
 @dataclass(frozen=True, slots=True)
 class Operands:
     """Two values, of which the first has the shape that they broadcast to; `swapped` if it is the second operand."""

@@ -9,22 +9,15 @@ TensorFlow writes it with the scale and the shift that follow it, whatever the a
     x * f + (shift - mean(x) * f),  f = scale / sqrt(mean((x - mean(x)) ** 2) + epsilon)
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-from dlfusion.frontend.patterns import Producers, integers, made, needed, number
-from dlfusion.frontend.schema import has_form
+from dlfusion.frontend.patterns import Producers, compose, integers, made, number
 
 
 def compose_normalizations(model: Model) -> Model:
     """The model with MeanVarianceNormalization, which gets an attribute `epsilon`, in place of what computes it."""
-    # What has another form than the standard demands is reported where it is converted.
-    producers = {node.outputs[0].name: node for node in model.nodes if has_form(node, model.opset)}
-    nodes = [new for node in model.nodes for new in _composed(node, producers)]
-    if len(nodes) == len(model.nodes) and all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
-        return model
-    return replace(model, nodes=tuple(needed(nodes, model.outputs)))
+    return compose(model, lambda node, producers: _difference_form(node, producers) or _factor_form(node, producers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +26,6 @@ class _Centered:
 
     source: str
     axes: tuple[int, ...]
-
-
-def _composed(node: Node, producers: Producers) -> tuple[Node, ...]:
-    """The nodes that normalize x, if this one ends its normalization; else the node itself."""
-    if node.outputs[0].name not in producers:
-        return (node,)
-    return _difference_form(node, producers) or _factor_form(node, producers) or (node,)
 
 
 def _difference_form(node: Node, producers: Producers) -> tuple[Node, ...]:
@@ -181,10 +167,7 @@ def _mean(value: Value | None, producers: Producers) -> tuple[Value | None, tupl
     node = made(value, "ReduceMean", producers)
     if node is None or not _keeps(node):
         return None
-    attribute = node.attributes.get("axes")
-    if attribute is not None and isinstance(attribute.value, Iterable):
-        return node.inputs[0], tuple(int(axis) for axis in attribute.value)
-    axes = integers(node.inputs[1]) if len(node.inputs) > 1 else None
+    axes = integers(node, "axes", 1)
     return None if axes is None else (node.inputs[0], axes)
 
 

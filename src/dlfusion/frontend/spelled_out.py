@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlfusion.frontend.model import Attribute, Model, Node, Value
-from dlfusion.frontend.patterns import Producers, constant, integers, made, needed, number
-from dlfusion.frontend.schema import has_form
+from dlfusion.frontend.patterns import Producers, compose, constant, integers, made, number
 
 _COMBINED = {"ReduceSum": "Sum", "ReduceMean": "Mean", "ReduceMax": "Max", "ReduceMin": "Min"}
 """What a reduction over a stack does to what was stacked."""
@@ -31,31 +30,24 @@ _LINEAR_FROM = 17.0
 
 def compose_operators(model: Model) -> Model:
     """The model with single nodes in place of what is spelled out."""
-    # What has another form than the standard demands is reported where it is converted.
-    producers = {node.outputs[0].name: node for node in model.nodes if has_form(node, model.opset)}
-    nodes = [_composed(node, producers, model.opset) for node in model.nodes]
-    if all(new is old for new, old in zip(nodes, model.nodes, strict=True)):
-        return model
-    return replace(model, nodes=tuple(needed(nodes, model.outputs)))
 
+    def find(node: Node, producers: Producers) -> tuple[Node, ...]:
+        ends = None if model.opset < _OLDEST_RESIZE and node.op_type == "Reshape" else _ENDS.get(node.op_type)
+        found = ends(node, producers) if ends else None
+        return () if found is None else (found,)
 
-def _composed(node: Node, producers: Producers, opset: int) -> Node:
-    """The one node that this one ends; else the node itself."""
-    find = None if opset < _OLDEST_RESIZE and node.op_type == "Reshape" else _ENDS.get(node.op_type)
-    if find is None or node.outputs[0].name not in producers:
-        return node
-    return find(node, producers) or node
+    return compose(model, find)
 
 
 def _sum_of_stack(node: Node, producers: Producers) -> Node | None:
     """A reduction over the first axis of what was stacked along it."""
     joined = made(node.inputs[0], "Concat", producers)
-    axes = _integers(node, "axes", 1)
+    axes = integers(node, "axes", 1)
     keeps = node.attributes.get("keepdims")
     if joined is None or _integer(joined, "axis") != 0 or axes != (0,) or keeps is None or keeps.value != 0:
         return None
     parts = [made(value, "Unsqueeze", producers) for value in joined.inputs]
-    sources = tuple(part.inputs[0] for part in parts if part is not None and _integers(part, "axes", 1) == (0,))
+    sources = tuple(part.inputs[0] for part in parts if part is not None and integers(part, "axes", 1) == (0,))
     if len(sources) < len(parts):
         return None
     return replace(node, op_type=_COMBINED[node.op_type], inputs=sources, attributes={})
@@ -65,7 +57,7 @@ def _lookup(node: Node, producers: Producers) -> Node | None:
     """A Transpose back, behind a GatherND of single indices along an axis that another one brought to the front."""
     lookup = made(node.inputs[0], "GatherND", producers)
     front = made(lookup.inputs[0], "Transpose", producers) if lookup else None
-    order, back = (_integers(own, "perm") for own in (front, node)) if front else (None, None)
+    order, back = (integers(own, "perm") for own in (front, node)) if front else (None, None)
     if lookup is None or front is None or order is None or back is None or _integer(lookup, "batch_dims"):
         return None
     indices = lookup.inputs[1]
@@ -108,7 +100,7 @@ def _repeat(node: Node, producers: Producers) -> Node | None:
     """A Reshape that joins an axis with copies of each of its elements, which lie along a new axis behind it."""
     copies = made(node.inputs[0], "Tile", producers) or made(node.inputs[0], "Expand", producers)
     added = made(copies.inputs[0], "Unsqueeze", producers) if copies else None
-    axes = _integers(added, "axes", 1) if added else None
+    axes = integers(added, "axes", 1) if added else None
     if copies is None or added is None or axes is None or len(axes) != 1:
         return None
     source, before, after, result = (
@@ -140,14 +132,6 @@ def _integer(node: Node, name: str) -> int:
     """An integer attribute; 0 if it is missing."""
     attribute = node.attributes.get(name)
     return attribute.value if attribute is not None and isinstance(attribute.value, int) else 0
-
-
-def _integers(node: Node, name: str, index: int | None = None) -> tuple[int, ...] | None:
-    """The integers of an attribute, or of the constant input that later took its place."""
-    attribute = node.attributes.get(name)
-    if attribute is not None and isinstance(attribute.value, tuple):
-        return attribute.value
-    return integers(node.inputs[index]) if index is not None and index < len(node.inputs) else None
 
 
 _ENDS: dict[str, Callable[[Node, Producers], Node | None]] = {

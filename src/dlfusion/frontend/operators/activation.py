@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from dlfusion.frontend.attributes import number, text
-from dlfusion.frontend.broadcasting import with_constant
+from dlfusion.frontend.broadcasting import per_channel, with_constant
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError
 from dlfusion.frontend.model import Node
 from dlfusion.ops.add import Add
@@ -55,8 +55,7 @@ def p_relu(node: Node, context: Context) -> Activation:
     if operand.shape != activation.shape:
         raise InvalidNodeError(f"its slopes of shape {slopes.shape} do not broadcast to {activation.shape}")
     if operand.is_per_channel:
-        channels = context.shapes[operand.value][1]
-        slope = np.ascontiguousarray(np.broadcast_to(operand.array.reshape(-1), (channels,)))
+        slope = per_channel(operand.array, context.shapes[operand.value][1])
         return context.result(PRelu(), activation, [("slope", slope)])
     negative = context.emit(Clip(-math.inf, 0.0), [operand.value], role="negative")
     negative = context.emit(Mul(), [negative], [("operand", operand.array)], role="scaled")

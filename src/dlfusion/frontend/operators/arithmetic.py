@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlfusion.frontend.broadcasting import Constant, pair, with_constant
+from dlfusion.frontend.broadcasting import Constant, pair, per_channel, with_constant
 from dlfusion.frontend.context import Activation, Context
 from dlfusion.frontend.model import Node
 from dlfusion.graph.graph import Array
@@ -151,10 +151,7 @@ def _shifted(context: Context, activation: Activation, shift: Array) -> Activati
 def _affine(context: Context, operand: Constant, scale: Array, shift: Array) -> Activation:
     """One scale and shift for each channel: what can be folded into a convolution before it."""
     channels = context.shapes[operand.value][1]
-    constants = [
-        (role, np.ascontiguousarray(np.broadcast_to(array.reshape(-1), (channels,))))
-        for role, array in (("scale", scale), ("shift", shift))
-    ]
+    constants = [(role, per_channel(array, channels)) for role, array in (("scale", scale), ("shift", shift))]
     return Activation(context.emit(Affine(), [operand.value], constants), operand.shape)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from dlfusion.frontend.attributes import Sliding, integer, integers, per_axis, sliding, text
 from dlfusion.frontend.context import Activation, Context, InvalidNodeError, UnsupportedNodeError, map_axes
-from dlfusion.frontend.model import Attribute, Node, Value
+from dlfusion.frontend.model import Attribute, Node
+from dlfusion.frontend.operators.reduction import scaled
 from dlfusion.ops.abs import Abs
-from dlfusion.ops.affine import Affine
 from dlfusion.ops.average_pool import AveragePool
 from dlfusion.ops.global_average_pool import GlobalAveragePool
 from dlfusion.ops.global_lp_pool import GlobalLpPool
@@ -45,8 +45,11 @@ def lp_pool(node: Node, context: Context) -> Activation:
 def average_pool(node: Node, context: Context) -> Activation:
     """AveragePool; in three dimensions if windows are 1 wide along the last two, as in PyTorch's LRN."""
     activation = context.activation(node)
-    if len(activation.shape) == 5:
-        return _over_first_axis(node, context, activation)
+    return (_over_first_axis if len(activation.shape) == 5 else _averaged)(node, context, activation)
+
+
+def _averaged(node: Node, context: Context, activation: Activation) -> Activation:
+    """Averages over the windows that the node states, of an activation that need not be its input."""
     window = _window(node, activation)
     excess = _excess(node, activation, window)
     counts = bool(integer(node, "count_include_pad", 0))
@@ -68,9 +71,7 @@ def _over_first_axis(node: Node, context: Context, activation: Activation) -> Ac
     lists = {name: (value, 1) for name, value in values.items()} | {"pads": (pads[0], 0, pads[3], 0)}
     attributes = {name: Attribute("INTS", numbers) for name, numbers in lists.items()}
     plane = Activation(activation.value, (*activation.shape[:2], first, math.prod(others)))
-    name = f"{node.inputs[0].name if node.inputs[0] else ''}, columns joined"
-    context.bind(name, plane)
-    pooled = average_pool(replace(node, inputs=(Value(name),), attributes={**node.attributes, **attributes}), context)
+    pooled = _averaged(replace(node, attributes={**node.attributes, **attributes}), context, plane)
     return Activation(pooled.value, (*pooled.shape[:3], *others))
 
 
@@ -114,9 +115,7 @@ def _norm_by_mean(context: Context, value: str, norm: int, mean: Operator, count
     value = context.emit(Abs(), [value], role="magnitudes")
     value = _power(context, value, norm, "powers")
     value = context.emit(mean, [value], role="mean")
-    scale = np.full(context.shapes[value][1], count, np.float32)
-    value = context.emit(Affine(), [value], [("scale", scale), ("shift", np.zeros_like(scale))], role="sum")
-    return _power(context, value, 1 / norm, "root")
+    return _power(context, scaled(context, value, count, "sum"), 1 / norm, "root")
 
 
 def _power(context: Context, value: str, exponent: float, role: str) -> str:

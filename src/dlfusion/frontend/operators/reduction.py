@@ -161,10 +161,10 @@ def _over_map(context: Context, value: str, window: tuple[int, int], reduction: 
             return context.emit(_pool(context, value, window, GlobalMaxPool(), MaxPool(window)), [value])
         case Reduction.SUM:
             mean = _over_map(context, value, window, Reduction.MEAN)
-            return _scaled(context, mean, math.prod(window), "sum")
+            return scaled(context, mean, math.prod(window), "sum")
         case Reduction.MINIMUM:
-            negative = _scaled(context, value, -1.0, "negative")
-            return _scaled(context, _over_map(context, negative, window, Reduction.MAXIMUM), -1.0, "minimum")
+            negative = scaled(context, value, -1.0, "negative")
+            return scaled(context, _over_map(context, negative, window, Reduction.MAXIMUM), -1.0, "minimum")
         case _:
             raise InvalidNodeError(f"{reduction} is no reduction over the map")
 
@@ -173,7 +173,8 @@ def _pool(context: Context, value: str, window: tuple[int, int], whole: Operator
     return whole if context.shapes[value][2:] == window else part
 
 
-def _scaled(context: Context, value: str, factor: float, role: str) -> str:
+def scaled(context: Context, value: str, factor: float, role: str) -> str:
+    """Emits the product with a number."""
     scale = np.full(context.shapes[value][1], factor, np.float32)
     return context.emit(Affine(), [value], [("scale", scale), ("shift", np.zeros_like(scale))], role)
 

@@ -19,7 +19,8 @@ def resize(node: Node, context: Context) -> Activation:
     activation = context.seen(node)
     scales, sizes = _targets(node, context, activation.shape)
     shape = sizes
-    is_last = _leaves_last(activation, sizes) and text(node, "coordinate_transformation_mode", "") != Coordinates.CROP
+    name = text(node, "coordinate_transformation_mode", "half_pixel")
+    is_last = name != Coordinates.CROP and _leaves_last(activation, sizes)
     if is_last:
         activation = context.last(activation).channels_first
         sizes = (sizes[0], sizes[-1], *sizes[1:-1])
@@ -27,7 +28,6 @@ def resize(node: Node, context: Context) -> Activation:
     else:
         activation = context.plain(activation)
     _require_map(activation, sizes)
-    name = text(node, "coordinate_transformation_mode", "half_pixel")
     if name == "tf_half_pixel_for_nn":
         raise UnsupportedNodeError(f"coordinate_transformation_mode is {name}, which was dropped in opset 13")
     mode, antialias = _mode(node), bool(integer(node, "antialias", 0))
